@@ -1,0 +1,5 @@
+"""Manifest and driver specs to a Plan. Pure: no clock, no network, no environment."""
+
+from osiris.core.planning.plan import Edge, Plan, PlannedStep, Stage
+
+__all__ = ["Edge", "Plan", "PlannedStep", "Stage"]
