@@ -1,0 +1,286 @@
+"""Sessions: one run and its folder, which says how the run stands even when its process is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osiris.core import __version__
+from osiris.core.errors import CollectError, ExecutionError, PrepareError
+from osiris.core.events.bus import EventBus
+from osiris.core.events.jsonable import jsonable
+from osiris.core.events.sinks import EVENTS_FILE, METRICS_FILE, JsonlSink, read_jsonl
+from osiris.core.execution_adapter import ExecutionContext, RunResult
+from osiris.core.session_info import (
+    STATE_FILE,
+    SessionInfo,
+    SessionStatus,
+    find_session,
+    latest,
+    list_sessions,
+    read_object,
+    read_session,
+    started_at,
+)
+
+if TYPE_CHECKING:
+    from osiris.core.planning import Plan
+
+__all__ = ["Session", "SessionInfo", "SessionStatus", "latest", "list_sessions"]
+
+Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+_MANIFEST, _PLAN, _RESULT = "manifest.json", "plan.json", "result.json"
+
+
+class Session:
+    """One run's folder, readable by its owner only.
+
+    ::
+
+        session = Session.create(root, pipeline="orders", manifest=manifest, adapter="local")
+        result = run_pipeline(adapter, manifest, session.context())
+        session.finish(result)
+
+    Make one with :meth:`create` or :meth:`open`.
+    """
+
+    def __init__(self, info: SessionInfo, *, plan: Plan | None = None, redact: Redact | None = None) -> None:
+        self._info = info
+        self._plan = plan
+        self._redact = redact or _process_redactor()
+        self._bus: EventBus | None = None
+
+    @classmethod
+    def create(
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        pipeline: str,
+        manifest: Mapping[str, Any],
+        adapter: str,
+        plan: Plan | None = None,
+        command: Sequence[str] = (),
+        redact: Redact | None = None,
+    ) -> Session:
+        """Make the folder of a new run below ``root``, which is made where it is missing.
+
+        ``session.json`` (state ``running``) and ``manifest.json`` are on disk when this returns.
+
+        Args:
+            root: Where the folders of runs are, by default of the command ``<project>/.osiris/runs``.
+            pipeline: The manifest's name.
+            manifest: As resolved; secrets as references.
+            adapter: Where it runs.
+            plan: Where the manifest was planned already; kept as ``plan.json`` and handed to the context.
+            command: The command line.
+            redact: What replaces secret values; default the process's own redactor.
+
+        Raises:
+            PrepareError: ``session.unwritable``: the folder cannot be made.
+        """
+        try:
+            folder = _make_folder(Path(root))
+            info = SessionInfo(
+                id=folder.name,
+                dir=folder,
+                status="running",
+                pipeline=pipeline,
+                adapter=adapter,
+                started=_now(),
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                pid_started=started_at(os.getpid()) or 0.0,
+                osiris_version=__version__,
+                command=tuple(command),
+            )
+            session = cls(info, plan=plan, redact=redact)
+            session._write_state()
+            session._write(_MANIFEST, manifest)
+            if plan is not None:
+                session._write(_PLAN, _plan_facts(plan))
+            (folder / "artifacts").mkdir(mode=0o700)
+        except OSError as error:
+            raise _unwritable(PrepareError, Path(root), error) from error
+        return session
+
+    @classmethod
+    def open(
+        cls,
+        path_or_id: str | os.PathLike[str],
+        root: str | os.PathLike[str] | None = None,
+        *,
+        redact: Redact | None = None,
+    ) -> Session:
+        """An existing session.
+
+        Args:
+            path_or_id: Its folder; or, below ``root``, its id, the beginning or end of one, or ``latest``.
+            root: Where the folders of runs are.
+            redact: As in :meth:`create`.
+
+        Raises:
+            UsageError: ``session.not_found`` or ``session.ambiguous``.
+        """
+        folder = Path(path_or_id)
+        if not (folder / STATE_FILE).is_file():
+            folder = find_session(str(path_or_id), root)
+        return cls(read_session(folder), redact=redact)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._info.id
+
+    @property
+    def dir(self) -> Path:
+        """The folder."""
+        return self._info.dir
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Where files to keep go."""
+        return self.dir / "artifacts"
+
+    @property
+    def info(self) -> SessionInfo:
+        """How the run stands, as far as this object knows; :meth:`open` it again for what the disk says."""
+        return self._info
+
+    def context(self, **overrides: Any) -> ExecutionContext:
+        """A context whose events and metrics go into the folder, secret values redacted.
+
+        Args:
+            overrides: Further arguments of :class:`~osiris.core.execution_adapter.ExecutionContext`.
+
+        Raises:
+            PrepareError: ``session.unwritable``: the files cannot be opened.
+        """
+        if self._bus is None and "bus" not in overrides:
+            bus = EventBus(self.id, redact=self._redact)
+            try:
+                bus.subscribe(JsonlSink(self.dir))
+            except OSError as error:
+                raise _unwritable(PrepareError, self.dir, error) from error
+            self._bus = bus
+        settings = {"bus": self._bus, "artifacts_dir": self.artifacts_dir, **overrides}
+        context = ExecutionContext(self.id, self.dir, **settings)
+        context.plan = self._plan
+        return context
+
+    def finish(self, result: RunResult) -> None:
+        """Write ``result.json``, then the state, and close the event files.
+
+        Raises:
+            CollectError: ``session.unwritable``: the disk is full or the folder gone. The state stays ``running``,
+                and becomes ``interrupted`` once this process has ended.
+        """
+        try:
+            self._write(_RESULT, result.to_dict())
+            self._info = replace(self._info, status=result.status, ended=_now())
+            self._write_state()
+        except OSError as error:
+            raise _unwritable(CollectError, self.dir, error) from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the event files. Idempotent."""
+        if self._bus is not None:
+            self._bus.close()
+
+    def manifest(self) -> dict[str, Any]:
+        """What was run."""
+        return read_object(self.dir / _MANIFEST)
+
+    def result(self) -> dict[str, Any] | None:
+        """``RunResult.to_dict()`` of the run; None where it did not end by itself."""
+        try:
+            return read_object(self.dir / _RESULT)
+        except (OSError, ValueError):
+            return None
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The events on disk, in order."""
+        return read_jsonl(self.dir / EVENTS_FILE)
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """The metrics on disk, in order."""
+        return read_jsonl(self.dir / METRICS_FILE)
+
+    def _write_state(self) -> None:
+        state = self._info.to_dict()
+        state["state"] = state.pop("status")
+        del state["dir"]  # the folder may be moved
+        self._write(STATE_FILE, {"schema": "1", **state})
+
+    def _write(self, name: str, content: Mapping[str, Any]) -> None:
+        write_json(self.dir / name, self._redact(jsonable(content)))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` so that ``path`` is either what it was or complete, also after a power cut.
+
+    Raises:
+        OSError: It cannot be written; ``path`` is what it was.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(file, "wb") as stream:
+            stream.write(text.encode("utf-8", "backslashreplace"))  # a lone surrogate becomes its JSON escape
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _make_folder(root: Path) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    while True:
+        folder = root / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        try:
+            folder.mkdir(mode=0o700)  # fails where another run was given the same id
+        except FileExistsError:
+            continue
+        return folder.absolute()
+
+
+def _unwritable(kind: type[ExecutionError], folder: Path, error: OSError) -> ExecutionError:
+    place = error.filename or str(folder)
+    return kind(
+        f"the session folder cannot be written: {place}: {error.strerror or error}",
+        hint="check permissions and free space, or choose another folder with --session-dir",
+        code="session.unwritable",
+        path=str(place),
+    )
+
+
+def _plan_facts(plan: Plan) -> dict[str, Any]:
+    return {
+        "fingerprint": plan.fingerprint,
+        "steps": [{"id": step.id, "driver": step.driver, "after": list(step.after)} for step in plan.steps],
+        "stages": [asdict(stage) for stage in plan.stages],
+        "edges": [asdict(edge) for edge in plan.edges],
+        "warnings": [problem.to_dict() for problem in plan.warnings],
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _process_redactor() -> Redact:
+    from osiris.core.connections import REDACTOR
+
+    return REDACTOR
