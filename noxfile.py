@@ -1,0 +1,152 @@
+"""Every job of this project, each with its own environment: ``nox --list`` names them.
+
+``pip install nox`` is all that has to be there. With uv on the path its environments are made
+faster; without it pip does the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "tests", "demo"]
+
+ROOT = Path(__file__).parent
+SETTINGS = nox.project.load_toml(ROOT / "pyproject.toml")
+MEMBERS = sorted(
+    folder
+    for pattern in SETTINGS["tool"]["uv"]["workspace"]["members"]
+    for folder in ROOT.glob(pattern)
+    if (folder / "pyproject.toml").exists()
+)
+NAMES = {folder: nox.project.load_toml(folder / "pyproject.toml")["project"]["name"] for folder in MEMBERS}
+DEMO = ROOT / "examples" / "demo"
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+if sys.version_info < (3, 11):  # noqa: UP036  # nox itself also runs on older ones
+    sys.exit(f"Osiris needs Python 3.11 or newer; nox runs on {sys.version.split()[0]}. Install nox with a newer one.")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The main job: a real pipeline on 120,000 orders, and a check of what it wrote."""
+    install_workspace(session)
+    run_demo(session, DEMO)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests; ``nox -s tests -- tests/core -k plan`` runs some of them."""
+    install_workspace(session, *group("test"))
+    session.run("pytest", *(session.posargs or ["-n", "auto", "--dist", "worksteal"]))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, and who may import whom."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    sources = os.pathsep.join(str(folder / "src") for folder in MEMBERS)
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": sources})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types, in every distribution and in this file."""
+    install_workspace(session, *group("types"))
+    session.run("mypy", *[str((folder / "src").relative_to(ROOT)) for folder in MEMBERS])
+    session.run("mypy", "noxfile.py")
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every distribution, install what was built into bare environments, run the demo from there."""
+    session.install("build")
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    built = {name: build(session, folder, dist) for folder, name in NAMES.items()}
+    core = built["osiris-core"]
+    away = fresh_folder(session)
+    session.chdir(away)  # nothing of the checkout is on the path from here on
+
+    for name, wheel in built.items():
+        alone = bare_environment(session, away / name, *{str(core), str(wheel)})
+        session.run(alone / "osiris", "--version", external=True)
+        listed = session.run(alone / "osiris", "plugins", "list", external=True, silent=True) or ""
+        if name != "osiris-core" and name not in listed:
+            session.error(f"{name} is installed but 'osiris plugins list' does not show it:\n{listed}")
+
+    others = [str(wheel) for name, wheel in built.items() if name != "osiris-core"]
+    complete = bare_environment(session, away / "standard", f"osiris-core[standard] @ {core.as_uri()}", *others)
+    session.run(complete / "python", "-m", "pip", "check", external=True)
+    copy = away / "demo"
+    shutil.copytree(DEMO, copy, ignore=shutil.ignore_patterns("data", "out", ".osiris", "__pycache__"))
+    told = session.run(
+        away / "osiris-core" / SCRIPTS / "osiris",
+        "run",
+        copy / "pipeline.yaml",
+        external=True,
+        silent=True,
+        success_codes=[3, 4],
+    )
+    if "pip install osiris-driver-filesystem" not in (told or ""):
+        session.error(f"osiris-core alone does not say what to install:\n{told}")
+    run_demo(session, copy, complete)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The budgets; ``nox -s bench -- cold_start noop_steps`` runs some, ``-- --full`` the big sizes too."""
+    install_workspace(session)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+def group(name: str) -> list[str]:
+    """The requirements of a dependency group; pip reads the groups itself only since 25.1."""
+    return list(nox.project.dependency_groups(SETTINGS, name))
+
+
+def install_workspace(session: nox.Session, *requirements: str) -> None:
+    """Install every distribution of the workspace as users get it: built, not editable."""
+    fresh: list[str] = []
+    if session.venv_backend == "uv":  # which would take an earlier build of an unchanged version from its cache
+        fresh = [f"--reinstall-package={name}" for name in NAMES.values()]
+    session.install(*fresh, *[f"./{folder.relative_to(ROOT)}" for folder in MEMBERS], *requirements)
+
+
+def run_demo(session: nox.Session, folder: Path, scripts: Path | None = None) -> None:
+    """Make the demo's files, run its pipeline, compare what it wrote with what was counted while making them."""
+    python, osiris = ("python", "osiris") if scripts is None else (scripts / "python", scripts / "osiris")
+    session.run(python, folder / "generate.py", external=scripts is not None)
+    session.run(osiris, "run", folder / "pipeline.yaml", *session.posargs, external=scripts is not None)
+    session.run(python, folder / "check.py", external=scripts is not None)
+
+
+def build(session: nox.Session, folder: Path, dist: Path) -> Path:
+    """Build sdist and, from the sdist, the wheel; gives the wheel."""
+    before = set(dist.glob("*.whl"))
+    session.run("python", "-m", "build", "--outdir", dist, folder, silent=True)
+    (wheel,) = set(dist.glob("*.whl")) - before
+    return wheel
+
+
+def fresh_folder(session: nox.Session) -> Path:
+    """An empty folder of the session's own, outside the checkout's source folders."""
+    folder = Path(session.create_tmp()) / "away"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder.resolve()
+
+
+def bare_environment(session: nox.Session, folder: Path, *requirements: str) -> Path:
+    """A new environment with only these; gives the folder of its scripts."""
+    session.run("python", "-m", "venv", folder)
+    session.run(folder / SCRIPTS / "python", "-m", "pip", "install", "--quiet", *requirements, external=True)
+    return folder / SCRIPTS
