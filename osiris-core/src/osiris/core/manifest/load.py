@@ -1,0 +1,174 @@
+"""The doors: a file, a text or a dict to a manifest."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from osiris.core.errors import ManifestError, Problem
+from osiris.core.manifest import oml
+from osiris.core.manifest.model import Manifest
+from osiris.core.manifest.positions import MAX_DEPTH, MAX_NODES, compose
+from osiris.core.manifest.report import Report, describe
+from osiris.core.manifest.schema import normalise
+
+__all__ = ["load_manifest", "manifest_from_dict", "parse_manifest"]
+
+MAX_BYTES = 50 * 1024 * 1024
+
+
+def load_manifest(path: str | os.PathLike[str], *, params: Mapping[str, Any] | None = None) -> Manifest:
+    """Read a pipeline file: YAML or JSON, manifest or OML, UTF-8.
+
+    Args:
+        path: The file.
+        params: Values of parameters by name; text is converted to the declared type.
+
+    Raises:
+        ManifestError: With every problem found, each with file, line and column.
+    """
+    file = Path(path)
+    return _parse(_decode(_read(file), str(path)), source=str(path), file=file, params=params)
+
+
+def parse_manifest(text: str, *, file: str = "<string>", params: Mapping[str, Any] | None = None) -> Manifest:
+    """As :func:`load_manifest`, for text that is already in memory; ``file`` is the name shown in problems.
+
+    Raises:
+        ManifestError: With every problem found.
+    """
+    return _parse(text, source=file, file=None, params=params)
+
+
+def manifest_from_dict(data: Mapping[str, Any], *, params: Mapping[str, Any] | None = None) -> Manifest:
+    """A manifest from data made in code; problems have paths but no lines. ``data`` is copied.
+
+    Raises:
+        ManifestError: With every problem found; values that JSON cannot hold are among them.
+    """
+    report = Report()
+    plain = _Copy(report).copy(data, (), 0)
+    if report.problems:
+        report.stop()
+    return _build(plain, report, file=None, params=params)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _unreadable(file, "not_found", "there is no file {}", "check the path") from None
+    except IsADirectoryError:
+        raise _unreadable(file, "is_directory", "{} is a directory", "name the pipeline file in it") from None
+    except PermissionError:
+        hint = "check its permissions, and those of its folder"
+        raise _unreadable(file, "not_readable", "no permission to read {}", hint) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise _unreadable(file, "not_readable", f"cannot read {{}}: {reason}", None) from None
+    if len(data) > MAX_BYTES:
+        message = f"{{}} is larger than {MAX_BYTES // 1024 // 1024} MB"
+        raise _unreadable(file, "too_large", message, "is this the right file?")
+    return data
+
+
+def _unreadable(file: Path, code: str, message: str, hint: str | None) -> ManifestError:
+    problem = Problem(code=f"manifest.{code}", message=message.format(repr(str(file))), hint=hint, file=str(file))
+    return ManifestError(problem.message, problems=[problem])
+
+
+def _decode(data: bytes, file: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line_start = max(before.rfind(b"\n"), before.rfind(b"\r")) + 1
+        problem = Problem(
+            code="manifest.encoding",
+            message=f"not UTF-8 text: byte 0x{data[error.start]:02x}",
+            hint="save it as UTF-8; or is this the right file?",
+            file=file,
+            line=len(before.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")),
+            column=len(before[line_start:].decode("utf-8", "replace")) + 1,
+        )
+        raise ManifestError(problems=[problem]) from None
+
+
+def _parse(text: str, *, source: str, file: Path | None, params: Mapping[str, Any] | None) -> Manifest:
+    document = compose(text.removeprefix("\ufeff"), source)
+    report = Report(source, document.place)
+    report.problems.extend(document.problems)
+    if document.value is None:
+        problem = Problem(
+            code="manifest.empty",
+            message="the file is empty",
+            hint="a pipeline has version and steps; `osiris init` makes one",
+            file=source,
+            line=1,
+            column=1,
+        )
+        raise ManifestError(problems=[problem])
+    return _build(document.value, report, file=file, params=params)
+
+
+def _build(raw: Any, report: Report, *, file: Path | None, params: Mapping[str, Any] | None) -> Manifest:
+    if not isinstance(raw, dict):
+        hint = "begin with version: and steps:"
+        report.add("manifest.not_a_mapping", f"a pipeline must be a mapping, but this is {describe(raw)}", (), hint)
+        report.stop()
+    if "oml_version" in raw:
+        raw = oml.translate(raw, report)
+    data = normalise(raw, name=file.stem if file else None, params=params, report=report)
+    if report.problems:
+        report.stop()
+    return Manifest(data, file=file, source=report.file, place=report.place)
+
+
+class _Copy:
+    """Copies data made in code as plain dicts, lists and scalars, and notes what JSON cannot hold."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.nodes = 0
+
+    def copy(self, value: Any, path: tuple[str | int, ...], depth: int) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES or depth > MAX_DEPTH:
+            self.report.problems.clear()
+            limit = f"nested more than {MAX_DEPTH} levels deep"
+            if depth <= MAX_DEPTH:
+                limit = f"more than {MAX_NODES:,} values"
+            self.report.add("manifest.too_deep", limit, path[:5])
+            self.report.stop()
+        if value is None or type(value) in (bool, int):
+            return value
+        if isinstance(value, str):
+            return self.text(value, path)
+        if isinstance(value, Mapping):
+            return {self.key(key, path): self.copy(item, (*path, str(key)), depth + 1) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.copy(item, (*path, index), depth + 1) for index, item in enumerate(value)]
+        if isinstance(value, float) and math.isfinite(value):
+            return float(value)
+        if isinstance(value, os.PathLike) and isinstance(plain := os.fspath(value), str):
+            return plain
+        found = repr(value) if isinstance(value, float) else describe(value)
+        self.report.add("manifest.wrong_type", f"JSON cannot hold {found}", path, "use texts, numbers, booleans")
+        return None
+
+    def key(self, key: Any, path: tuple[str | int, ...]) -> str:
+        if not isinstance(key, str):
+            self.report.add("manifest.wrong_type", f"a key must be a text, but is {describe(key)}", path)
+        return self.text(str(key), path)
+
+    def text(self, value: str, path: tuple[str | int, ...]) -> str:
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                self.report.add("manifest.encoding", "the text holds half a surrogate pair", path)
+        return str(value)

@@ -1,0 +1,103 @@
+"""The manifest: a pipeline as data."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from osiris.core.errors import Problem
+from osiris.core.manifest.positions import Place
+from osiris.core.manifest.report import Report
+
+__all__ = ["Manifest"]
+
+
+class Manifest(Mapping[str, Any]):
+    """A pipeline that is well-formed, with parameters filled in and defaults merged. Read-only by agreement.
+
+    As a mapping it has ``version``, ``name``, ``description`` and ``requires`` (where given), ``params``,
+    ``defaults`` and ``steps``. Each step has ``id``, ``driver``, ``config``, ``inputs`` and ``needs``. References
+    (``${step.df}``, ``${PASSWORD}``) and the escape ``$${`` stay as written, so that :meth:`to_dict` read again
+    gives the same manifest.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        *,
+        file: Path | None = None,
+        source: str | None = None,
+        place: Place | None = None,
+    ) -> None:
+        self._data = dict(data)
+        self._report = Report(source, place)
+        self.file = file
+
+    @property
+    def version(self) -> str:
+        """Always in three parts, as ``1.0.0``."""
+        return str(self._data["version"])
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name; that of the file where it has none of its own."""
+        return str(self._data["name"])
+
+    @property
+    def description(self) -> str | None:
+        """What the pipeline is for, if it says so."""
+        return self._data.get("description")
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The resolved value of every parameter."""
+        return dict(self._data["params"])
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Options that were merged into every step."""
+        return dict(self._data["defaults"])
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Distributions that must be installed, as ``osiris-driver-mysql>=1``."""
+        return tuple(self._data["requires"])
+
+    @property
+    def steps(self) -> tuple[dict[str, Any], ...]:
+        """The steps in the order of the file."""
+        return tuple(self._data["steps"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """A copy as plain dicts and lists, ready for JSON; the same manifest always gives the same text."""
+        return copy.deepcopy(self._data)
+
+    def position(self, path: tuple[str | int, ...], *, at_key: bool = False) -> tuple[int, int] | None:
+        """Line and column, from 1, of ``path`` or its nearest known ancestor; None where there is no text.
+
+        Args:
+            path: As ``("steps", 2, "config", "limit")``.
+            at_key: Of the key itself instead of its value.
+        """
+        problem = self._report.problem("", "", path, at_key=at_key)
+        return None if problem.line is None or problem.column is None else (problem.line, problem.column)
+
+    def problem(
+        self, code: str, message: str, path: tuple[str | int, ...], hint: str | None = None, *, at_key: bool = False
+    ) -> Problem:
+        """A mistake at ``path``, with file, line and column filled in."""
+        return self._report.problem(code, message, path, hint, at_key=at_key)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._data[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __repr__(self) -> str:
+        return f"<Manifest {self.name!r}, {len(self._data['steps'])} steps>"

@@ -1,0 +1,384 @@
+"""YAML text to plain data, and where each part of it stands.
+
+Scalars follow the core schema of YAML 1.2, not the 1.1 of PyYAML: ``on``, ``off``, ``yes`` and ``no`` are text, so
+are dates, ``1:30`` and numbers with leading zeros (``007``); only ``true`` and ``false`` are booleans. Keys are
+always text, as written. What could surprise is refused: duplicate keys, tags, ``.nan``, aliases without end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
+
+import yaml
+
+from osiris.core.errors import ManifestError, Problem
+
+__all__ = ["MAX_DEPTH", "MAX_NODES", "Document", "Place", "compose", "locate"]
+
+MAX_DEPTH = 100
+MAX_NODES = 1_000_000  # with every alias written out
+
+Place = tuple[Any, ...]
+"""``(line, column)`` of a scalar, ``(line, column, children)`` of a collection; both counted from 1.
+
+The children of a list are places; those of a mapping ``(key line, key column, place of the value)`` by key.
+"""
+
+
+_OLDER_WORDS: dict[str | int, str] = {"driver": "component", "inputs": "needs"}  # where OML says the same
+
+
+class Document(NamedTuple):
+    """One YAML document: plain data, its places, and the mistakes that did not stop the reading."""
+
+    value: Any
+    place: Place | None
+    problems: list[Problem]
+
+
+def compose(text: str, file: str | None = None) -> Document:
+    """Read ``text`` as one YAML document; ``value`` is None for an empty one.
+
+    Raises:
+        ManifestError: It is not YAML, is nested too deeply, or expands to more than :data:`MAX_NODES` nodes.
+    """
+    return _Composer(text, file).document()
+
+
+def locate(place: Place | None, path: tuple[str | int, ...], *, at_key: bool = False) -> tuple[int, int] | None:
+    """Line and column of ``path``, or of its nearest ancestor that is in the text."""
+    if place is None:
+        return None
+    found: tuple[int, int] = place[0], place[1]
+    for part in path:
+        children = place[2] if len(place) > 2 else None
+        if isinstance(children, dict) and part not in children:
+            part = _OLDER_WORDS.get(part, part)
+        if isinstance(children, dict) and part in children:
+            key_line, key_column, place = children[part]
+            found = (key_line, key_column) if at_key else (place[0], place[1])
+        elif isinstance(children, list) and isinstance(part, int) and part < len(children):
+            place = children[part]
+            found = place[0], place[1]
+        else:
+            break
+    return found
+
+
+class _Collection:
+    """A mapping or list that is being read."""
+
+    __slots__ = ("anchor", "children", "column", "first_node", "height", "key", "line", "merged", "value")
+
+    def __init__(self, value: Any, children: Any, line: int, column: int, anchor: str | None, first_node: int) -> None:
+        self.value = value
+        self.children = children
+        self.line = line
+        self.column = column
+        self.anchor = anchor
+        self.first_node = first_node
+        self.height = 1
+        self.key: tuple[str, int, int] | None = None
+        self.merged: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+
+class _Anchored(NamedTuple):
+    value: Any
+    place: Place
+    nodes: int
+    height: int
+
+
+_MERGE = "<<"
+
+
+class _Composer:
+    def __init__(self, text: str, file: str | None) -> None:
+        self.text = text
+        self.file = file
+        self.problems: list[Problem] = []
+        self.nodes = 0
+        self.stack: list[_Collection] = []
+        self.anchors: dict[str, _Anchored | None] = {}
+        self.root: tuple[Any, Place | None] = (None, None)
+
+    def document(self) -> Document:
+        refuse_control_characters(self.text, self.file)
+        documents = 0
+        for event in self.events():
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                self.scalar(event)
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                self.start(event)
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                self.end()
+            elif kind is yaml.AliasEvent:
+                self.alias(event)
+            elif kind is yaml.DocumentStartEvent:
+                documents += 1
+                if documents > 1:
+                    self.stop(event, "manifest.yaml", "a second document begins here", "one file holds one pipeline")
+        return Document(*self.root, self.problems)
+
+    def events(self) -> Iterator[Any]:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self.text)
+        try:
+            while (event := loader.get_event()) is not None:
+                yield event
+        except yaml.MarkedYAMLError as error:
+            raise _syntax_error(error, self.text, self.file) from None
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            # The pure Python parser lets chr() and int() speak for themselves.
+            problem = Problem(code="manifest.yaml", message=f"not valid YAML: {error}", file=self.file)
+            raise ManifestError(problems=[problem]) from None
+        finally:
+            loader.dispose()
+
+    def scalar(self, event: Any) -> None:
+        line, column = _mark(event)
+        frame = self.stack[-1] if self.stack else None
+        if frame is not None and frame.key is None and isinstance(frame.value, dict):
+            frame.key = (event.value, line, column)
+            return
+        value: Any = event.value
+        if event.tag is not None or event.implicit[0]:
+            value = self.resolve(event)
+        self.nodes += 1
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchored(value, (line, column), 1, 0)
+        self.attach(value, (line, column), 0)
+
+    def resolve(self, event: Any) -> Any:
+        text: str = event.value
+        tag = event.tag
+        if tag == "!" or tag == f"{_CORE}str":
+            return text
+        try:
+            value = resolve_plain(text)
+        except ValueError as error:
+            self.note(event, "manifest.number", f"{_short(text)} {error}", "write it in quotes if it is a text")
+            return text
+        if tag is None:
+            return value
+        wanted = _TAGGED.get(tag)
+        if wanted is None:
+            self.note(event, "manifest.tag", f"the tag {tag} is not understood", "remove it")
+        elif type(value) not in wanted:
+            self.note(event, "manifest.tag", f"{_short(text)} is not a {tag.removeprefix(_CORE)}")
+        return value
+
+    def start(self, event: Any) -> None:
+        line, column = _mark(event)
+        self.refuse_as_key(event)
+        is_mapping = type(event) is yaml.MappingStartEvent
+        if event.tag not in (None, "!", f"{_CORE}map" if is_mapping else f"{_CORE}seq"):
+            self.note(event, "manifest.tag", f"the tag {event.tag} is not understood", "remove it")
+        if len(self.stack) >= MAX_DEPTH:
+            self.stop(event, "manifest.too_deep", f"nested more than {MAX_DEPTH} levels deep")
+        collection: Any = {} if is_mapping else []
+        children: Any = {} if is_mapping else []
+        self.nodes += 1
+        self.stack.append(_Collection(collection, children, line, column, event.anchor, self.nodes))
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None  # open: an alias to it now would contain itself
+
+    def end(self) -> None:
+        frame = self.stack.pop()
+        for value, children in frame.merged:
+            for key in value.keys() - frame.value.keys():
+                frame.value[key] = value[key]
+                frame.children[key] = children[key]
+        place = (frame.line, frame.column, frame.children)
+        if frame.anchor is not None:
+            nodes = self.nodes - frame.first_node + 1
+            self.anchors[frame.anchor] = _Anchored(frame.value, place, nodes, frame.height)
+        self.attach(frame.value, place, frame.height)
+
+    def alias(self, event: Any) -> None:
+        name = event.anchor
+        if name not in self.anchors:
+            self.stop(event, "manifest.yaml", f"*{name} stands for nothing: there is no &{name} before it")
+        anchored = self.anchors[name]
+        if anchored is None:
+            self.stop(event, "manifest.alias", f"*{name} is used inside its own &{name}")
+        self.nodes += anchored.nodes
+        if self.nodes > MAX_NODES:
+            message = f"written out, the aliases up to *{name} would be more than {MAX_NODES:,} values"
+            self.stop(event, "manifest.too_many_values", message, "use fewer aliases")
+        if len(self.stack) + anchored.height > MAX_DEPTH:
+            self.stop(event, "manifest.too_deep", f"with *{name}, nested more than {MAX_DEPTH} levels deep")
+        self.refuse_as_key(event)
+        self.attach(anchored.value, anchored.place, anchored.height)
+
+    def attach(self, value: Any, place: Place, height: int) -> None:
+        if self.nodes > MAX_NODES:
+            problem = Problem(
+                code="manifest.too_many_values",
+                message=f"more than {MAX_NODES:,} values",
+                file=self.file,
+                line=place[0],
+                column=place[1],
+            )
+            raise ManifestError(problems=[problem])
+        if not self.stack:
+            self.root = (value, place)
+            return
+        frame = self.stack[-1]
+        if height >= frame.height:
+            frame.height = height + 1
+        if frame.key is None:
+            frame.value.append(value)
+            frame.children.append(place)
+            return
+        key, line, column = frame.key
+        frame.key = None
+        if key == _MERGE:
+            self.merge(frame, value, place, line, column)
+        elif key in frame.value:
+            first = frame.children[key][0]
+            self.note_at(line, column, "manifest.duplicate_key", f"key {_short(key)} is already set in line {first}")
+        else:
+            frame.value[key] = value
+            frame.children[key] = (line, column, place)
+
+    def merge(self, frame: _Collection, value: Any, place: Place, line: int, column: int) -> None:
+        sources = zip(value, place[2], strict=True) if isinstance(value, list) else [(value, place)]
+        for source, source_place in sources:
+            if isinstance(source, dict):
+                frame.merged.append((source, source_place[2]))
+            else:
+                self.note_at(line, column, "manifest.yaml", "<< takes a mapping, or a list of mappings")
+
+    def refuse_as_key(self, event: Any) -> None:
+        frame = self.stack[-1] if self.stack else None
+        if frame is not None and frame.key is None and isinstance(frame.value, dict):
+            self.stop(event, "manifest.yaml", "a key must be a text", "write references and braces in quotes")
+
+    def note(self, event: Any, code: str, message: str, hint: str | None = None) -> None:
+        self.note_at(*_mark(event), code, message, hint)
+
+    def note_at(self, line: int, column: int, code: str, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(code=code, message=message, hint=hint, file=self.file, line=line, column=column))
+
+    def stop(self, event: Any, code: str, message: str, hint: str | None = None) -> NoReturn:
+        self.note(event, code, message, hint)
+        raise ManifestError(problems=self.problems)
+
+
+_CORE = "tag:yaml.org,2002:"
+_TAGGED: dict[str, tuple[type, ...]] = {
+    f"{_CORE}int": (int,),
+    f"{_CORE}float": (int, float),
+    f"{_CORE}bool": (bool,),
+    f"{_CORE}null": (type(None),),
+}
+_WORDS: dict[str, bool | None] = {
+    "": None,
+    "~": None,
+    **dict.fromkeys(("null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_NUMBER_STARTS = frozenset("0123456789+-.")
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_MAX_DIGITS = 1000
+
+
+def resolve_plain(text: str) -> Any:
+    """The value of an unquoted scalar in the core schema of YAML 1.2.
+
+    Numbers with leading zeros stay text: YAML 1.1 and 1.2 disagree on what they are, and postcodes begin so.
+
+    Raises:
+        ValueError: It is a number that JSON cannot hold.
+    """
+    if text[:1] not in _NUMBER_STARTS:
+        return _WORDS.get(text, text)
+    if len(text) > _MAX_DIGITS and (_FLOAT.fullmatch(text) or _OTHER_BASE.fullmatch(text)):
+        raise ValueError("has too many digits")
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _OTHER_BASE.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        if number in (float("inf"), float("-inf")):
+            raise ValueError("is too large a number")
+        return number
+    if _NOT_FINITE.fullmatch(text):
+        raise ValueError("is not a finite number")
+    return text
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+def refuse_control_characters(text: str, file: str | None) -> None:
+    """Raise ManifestError at the first character that YAML does not allow: a binary file is full of them."""
+    found = _CONTROL.search(text)
+    if found is None:
+        return
+    line = len(_LINE_BREAK.findall(text, 0, found.start())) + 1
+    start = max((match.end() for match in _LINE_BREAK.finditer(text, 0, found.start())), default=0)
+    problem = Problem(
+        code="manifest.encoding",
+        message=f"character U+{ord(found.group()):04X} is not allowed in YAML",
+        hint="a pipeline file is UTF-8 text; is this the right file?",
+        file=file,
+        line=line,
+        column=found.start() - start + 1,
+    )
+    raise ManifestError(problems=[problem])
+
+
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as lines
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str | None) -> ManifestError:
+    mark = error.problem_mark or error.context_mark
+    parts = [part for part in (error.context, error.problem) if part]
+    line, column, hint = None, None, None
+    if mark is not None:
+        lines = _LINE_BREAK.split(text)
+        number = min(mark.line, len(lines) - 1)
+        here = lines[number]
+        column = min(mark.column, len(here)) + 1
+        line = number + 1
+        hint = _syntax_hint(here, column - 1)
+    problem = Problem(
+        code="manifest.yaml",
+        message=f"not valid YAML: {', '.join(parts)}",
+        hint=hint,
+        file=file,
+        line=line,
+        column=column,
+    )
+    return ManifestError(problems=[problem])
+
+
+def _syntax_hint(line: str, column: int) -> str | None:
+    at = line[column : column + 1]
+    if at == "\t" or "\t" in line[: len(line) - len(line.lstrip())]:
+        return "YAML does not allow tabs in the indentation: use spaces"
+    if at in ("@", "`", "%"):
+        return f"a text that begins with {at} needs quotes"
+    if "${" in line:
+        return "inside [ ] and { } a ${reference} needs quotes"
+    if ": " in line[column:] or line.count(": ") > 1:
+        return "a text with a colon and a space in it needs quotes"
+    return None
+
+
+def _mark(event: Any) -> tuple[int, int]:
+    mark = event.start_mark
+    return mark.line + 1, mark.column + 1
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")

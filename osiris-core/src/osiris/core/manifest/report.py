@@ -1,0 +1,96 @@
+"""Collecting every mistake of a file, each with its place, before any is reported."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from typing import NoReturn
+
+from osiris.core.errors import InvalidPipelineError, ManifestError, Problem
+from osiris.core.manifest.positions import Place, locate
+
+__all__ = ["Path", "Report", "describe", "format_path", "in_order", "suggest"]
+
+Path = tuple[str | int, ...]
+
+_MAX_CANDIDATES = 500  # difflib compares with each one; a guess is not worth seconds
+
+
+class Report:
+    """The problems found so far in one file.
+
+    Args:
+        file: The name to show; None for data that did not come from a file.
+        place: Where everything is, from :func:`osiris.core.manifest.positions.compose`.
+    """
+
+    def __init__(self, file: str | None = None, place: Place | None = None) -> None:
+        self.file = file
+        self.place = place
+        self.problems: list[Problem] = []
+
+    def add(self, code: str, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> None:
+        """Note a mistake at ``path``; ``at_key`` points at the key itself, not at its value."""
+        self.problems.append(self.problem(code, message, path, hint, at_key=at_key))
+
+    def problem(self, code: str, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> Problem:
+        """A problem at ``path`` with file, line and column filled in, not noted."""
+        line, column = locate(self.place, path, at_key=at_key) or (None, None)
+        return Problem(
+            code=code,
+            message=message,
+            hint=hint,
+            path=format_path(path),
+            file=self.file,
+            line=line,
+            column=column,
+        )
+
+    def stop(self, kind: type[InvalidPipelineError] = ManifestError) -> NoReturn:
+        """Raise ``kind`` with all problems, in the order of the file."""
+        raise kind(problems=in_order(self.problems))
+
+
+def in_order(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems by file, line and column; those without a place first, in the order they were found."""
+    return sorted(problems, key=lambda problem: (problem.file or "", problem.line or 0, problem.column or 0))
+
+
+def format_path(path: Path) -> str:
+    """``steps[2].config.limit``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def suggest(word: str, known: Collection[str]) -> str | None:
+    """The one of ``known`` that was probably meant; None where nothing is near."""
+    folded = word.casefold().replace("-", "_")
+    for name in known:
+        if name.casefold().replace("-", "_") == folded:
+            return name
+    if len(known) > _MAX_CANDIDATES:
+        return None
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def describe(value: object) -> str:
+    """What a wrong value is, in the words of the file: ``a list``, ``the number 5``."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {value!r}"
+    if isinstance(value, str):
+        return "an empty text" if not value else "a text"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return f"a {type(value).__name__}"
