@@ -79,6 +79,8 @@ class Dataset:
         self._used = False
         self._closed = False
         self._reported: Callable[[int, int], object] | None = None
+        self.in_memory = False
+        """Whether reading it costs nothing: all rows are here."""
         self.source = source
 
     @classmethod
@@ -103,7 +105,9 @@ class Dataset:
     @classmethod
     def from_table(cls, table: pa.Table) -> Dataset:
         """A dataset that is all in memory (or memory-mapped)."""
-        return cls(lambda: iter(table.to_batches()), table.schema, replayable=True, num_rows=table.num_rows)
+        dataset = cls(lambda: iter(table.to_batches()), table.schema, replayable=True, num_rows=table.num_rows)
+        dataset.in_memory = True
+        return dataset
 
     @classmethod
     def from_batches(cls, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Dataset:
@@ -149,6 +153,7 @@ class Dataset:
         table = pa.Table.from_batches(list(self.batches()), schema=self._schema)
         if not self._replayable:
             self._open, self._replayable = (lambda: iter(table.to_batches())), True
+            self.in_memory = True
         self._num_rows = table.num_rows
         return table
 
@@ -186,6 +191,7 @@ class Dataset:
             close=self.close,
         )
         seen._reported = reported
+        seen.in_memory = self.in_memory
         return seen
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:

@@ -209,6 +209,7 @@ class CollectedRun(TypedDict):
     environment: NotRequired[str]
     outputs: NotRequired[Sequence[Mapping[str, Any]]]
     steps: NotRequired[Sequence[Mapping[str, Any]]]
+    warnings: NotRequired[Sequence[str]]
 
 
 class ExecutionAdapter(ABC):

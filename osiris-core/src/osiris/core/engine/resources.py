@@ -1,0 +1,50 @@
+"""What the process takes while a run goes."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+import psutil
+
+from osiris.core.engine.settings import EventDoor
+
+__all__ = ["ResourceSampler"]
+
+_INTERVAL = 0.5
+_MB = 1024 * 1024
+
+
+class ResourceSampler:
+    """Tells ``memory_usage_mb`` (resident set) and ``cpu_percent`` every half second and once at the end."""
+
+    def __init__(self, door: EventDoor) -> None:
+        self._door = door
+        self._process = psutil.Process()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="osiris-resources", daemon=True)
+        self.peak_mb = 0.0
+        """The largest resident set seen, MB."""
+
+    def __enter__(self) -> ResourceSampler:
+        self._process.cpu_percent()  # the first call only sets the mark
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._sample()
+        self._door.log_metric("memory_peak_mb", round(self.peak_mb, 3), "MB")
+
+    def _work(self) -> None:
+        while not self._stop.wait(_INTERVAL):
+            self._sample()
+
+    def _sample(self) -> None:
+        used = self._process.memory_info().rss / _MB
+        self.peak_mb = max(self.peak_mb, used)
+        self._door.log_metric("memory_usage_mb", round(used, 3), "MB")
+        self._door.log_metric("cpu_percent", self._process.cpu_percent(), "%")

@@ -1,0 +1,272 @@
+"""One step: its driver is called, what it returns becomes datasets, what passes is counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
+from typing import Any
+
+import pyarrow as pa
+
+from osiris.core.dataset import Dataset
+from osiris.core.driver import DriverRegistry
+from osiris.core.engine.channel import Channel
+from osiris.core.engine.report import StepReport
+from osiris.core.engine.step_context import EngineStepContext
+from osiris.core.errors import StepError
+from osiris.core.planning import PlannedStep
+
+__all__ = ["StepRun", "StepThread"]
+
+_PROGRESS_SECONDS = 0.5
+_SCALARS = (str, int, float, bool, type(None))
+
+
+class StepRun:
+    """One execution of one step.
+
+    Args:
+        step: What to run.
+        config: Its config, secrets filled in.
+        ctx: What the driver may use.
+        report: Where rows, bytes and time are counted.
+        blame: Told the first exception that this step itself raised.
+    """
+
+    def __init__(
+        self,
+        step: PlannedStep,
+        config: Mapping[str, Any],
+        ctx: EngineStepContext,
+        report: StepReport,
+        blame: Callable[[StepRun, BaseException], None],
+    ) -> None:
+        self.step = step
+        self.ctx = ctx
+        self.report = report
+        self.outputs: dict[str, Any] = {}
+        self.used: frozenset[str] = frozenset()
+        """The outputs that other steps use."""
+        self.upstream: list[Channel] = []
+        """The channels it reads from."""
+        self.unread: set[str] = set()
+        """Inputs that are streams and were not read to their end."""
+        self._config = config
+        self._blame = blame
+        self._driver: Any = None
+        self._begun = 0.0
+        self._waited = 0.0
+        self._told = 0.0
+
+    def call(self, inputs: Mapping[str, Any]) -> None:
+        """Call the driver; afterwards :attr:`outputs` has a Dataset for each tabular output.
+
+        Raises:
+            BaseException: What the driver raised; it is blamed on this step unless it came from upstream.
+        """
+        self._begun = self._told = perf_counter()
+        try:
+            self.ctx.raise_if_cancelled()
+            self._driver = DriverRegistry.get(self.step.driver)
+            result = self._driver.run(step_id=self.step.id, config=self._config, inputs=inputs, ctx=self.ctx)
+            self.outputs = self._open_outputs(result)
+        except BaseException as error:
+            self._blame(self, error)
+            raise
+
+    def input_stream(self, name: str, dataset: Dataset) -> Dataset:
+        """The dataset as this step's input: counted, and noted until it was read to its end."""
+        self.unread.add(name)
+        counted = _Once()
+
+        def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            report, first = self.report, counted.take()
+            for batch in batches:
+                self.ctx.raise_if_cancelled()
+                if first:
+                    report.rows_in += batch.num_rows
+                    report.bytes_in += batch.nbytes
+                    self._tell_progress(report.rows_in)
+                yield batch
+            self.unread.discard(name)
+
+        def reported(rows: int, size: int) -> None:
+            self.unread.discard(name)
+            if counted.take():
+                self.report.rows_in += rows
+                self.report.bytes_in += size
+                dataset.report(rows, size)
+
+        return dataset.observed(count, reported)
+
+    def output_stream(self, dataset: Dataset) -> Dataset:
+        """The dataset as this step's output: counted, and failures while it is read blamed on this step."""
+        counted = _Once()
+
+        def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            report, first = self.report, counted.take()
+            try:
+                for batch in batches:
+                    if first:
+                        report.rows_out += batch.num_rows
+                        report.bytes_out += batch.nbytes
+                        self._tell_progress(report.rows_out)
+                    yield batch
+            except GeneratorExit:
+                raise  # the reader has enough: no failure
+            except BaseException as error:
+                self._blame(self, error)
+                raise
+
+        def reported(rows: int, size: int) -> None:
+            if counted.take():
+                self.report.rows_out += rows
+                self.report.bytes_out += size
+
+        return dataset.observed(count, reported)
+
+    def feed(self, channel: Channel, dataset: Dataset) -> None:
+        """Pump the output into a channel, once its reader wants it; in the thread that called the driver."""
+        if not channel.wait_until_wanted():
+            return
+        batches = dataset.batches()
+        try:
+            for batch in batches:
+                begun = perf_counter()
+                wanted = channel.put(batch)
+                self._waited += perf_counter() - begun
+                if not wanted:
+                    break
+        finally:
+            close = getattr(batches, "close", None)
+            if close is not None:
+                close()
+
+    @property
+    def side_outputs(self) -> list[str]:
+        """Outputs beside ``df`` that other steps use; they are kept once the stage's streams have ended."""
+        return [name for name in self.outputs if name != "df" and name in self.used]
+
+    def finish(self) -> None:
+        """The step has nothing more to do: close outputs and driver, take the time. Idempotent."""
+        if self._begun and not self.report.duration_ms:
+            elapsed = perf_counter() - self._begun
+            waited = self._waited + sum(channel.waited for channel in self.upstream)
+            self.report.duration_ms = elapsed * 1000
+            self.report.busy_ms = max(0.0, elapsed - waited) * 1000
+        for output in self.outputs.values():
+            if isinstance(output, Dataset):
+                output.close()
+        driver, self._driver = self._driver, None
+        # A driver object that was registered as such belongs to who registered it, and is used again.
+        if driver is not None and not DriverRegistry.is_shared(self.step.driver):
+            close = getattr(driver, "close", None)
+            if close is not None:
+                close()
+
+    def _open_outputs(self, result: Any) -> dict[str, Any]:
+        if result is None:
+            return {}
+        if not isinstance(result, Mapping):
+            raise StepError(
+                f"driver {self.step.driver!r} returned a {type(result).__name__}, not a mapping",
+                hint='return {"df": data}, or {} from a step that only writes',
+                code="driver.bad_result",
+                step_id=self.step.id,
+            )
+        outputs: dict[str, Any] = {}
+        for name, value in result.items():
+            if value is None or (name != "df" and isinstance(value, _SCALARS)):
+                outputs[name] = value  # as {"rows": 5}: a plain value, for ${step.rows}
+            else:
+                outputs[name] = self.output_stream(Dataset.of(value, name=name))
+        return outputs
+
+    def _tell_progress(self, rows: int) -> None:
+        now = perf_counter()
+        if now - self._told >= _PROGRESS_SECONDS:
+            self._told = now
+            self.ctx.log_event("step_progress", {"rows": rows})
+
+
+class StepThread:
+    """A step that feeds another one: driver call and stream in one thread of their own.
+
+    One thread for both, because clients such as sqlite3 refuse to be used from two.
+    """
+
+    def __init__(self, run: StepRun, inputs: Mapping[str, Any], limit: int) -> None:
+        self.run = run
+        self.channel = Channel(limit)
+        self.error: BaseException | None = None
+        self._inputs = inputs
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"osiris-step-{run.step.id}", daemon=True)
+
+    def start(self) -> Any:
+        """Call the driver and wait until it returned; gives its ``df`` output, to be read by the next step.
+
+        Raises:
+            BaseException: What the driver raised.
+        """
+        self._thread.start()
+        self._ready.wait()
+        if self.error is not None:
+            raise self.error
+        output = self.run.outputs.get("df")
+        if not isinstance(output, Dataset):
+            raise StepError(
+                f"step {self.run.step.id!r} gave no 'df' output, but another step uses it",
+                hint=f'driver {self.run.step.driver!r} must return {{"df": data}}',
+                code="driver.no_output",
+                step_id=self.run.step.id,
+            )
+        if output.in_memory:
+            return output
+        return Dataset(
+            self.channel.read, output.schema, num_rows=output.num_rows, source=output.source, close=self.channel.close
+        ).observed(iter, output.report)
+
+    def stop(self, patience: float) -> bool:
+        """End the stream and wait for the thread; False if it is still busy after ``patience`` seconds."""
+        self.channel.close()
+        self._thread.join(min(1.0, patience))
+        if self._thread.is_alive():  # inside a call that nobody needs any more: a query, a socket read
+            self.run.ctx.cancellation.request("stopped: nobody reads its output any more")
+            self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        try:
+            self.run.call(self._inputs)
+            self._ready.set()
+            output = self.run.outputs.get("df")
+            if isinstance(output, Dataset) and not output.in_memory:
+                self.run.feed(self.channel, output)
+        except BaseException as error:  # handed to the reader, which raises it
+            self.error = error
+        self._inputs = {}
+        if not self.run.side_outputs:
+            self._finish()
+        self.channel.finish(self.error)
+        self._ready.set()
+
+    def _finish(self) -> None:
+        # Here and not by the stage: a client may have to be closed by the thread that opened it.
+        try:
+            self.run.finish()
+        except BaseException as error:  # handed to the reader, which raises it
+            self.error = self.error or error
+
+
+class _Once:
+    """Data that is read again must not be counted again."""
+
+    def __init__(self) -> None:
+        self._taken = False
+
+    def take(self) -> bool:
+        """True the first time."""
+        first, self._taken = not self._taken, True
+        return first

@@ -1,0 +1,101 @@
+"""The engine's side of :class:`osiris.core.driver.StepContext`: what a driver may use while it runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from osiris.core.cancellation import Cancellation
+from osiris.core.engine.report import StepReport
+from osiris.core.engine.settings import EventDoor, RunSettings
+
+__all__ = ["EngineStepContext"]
+
+
+class EngineStepContext:
+    """One step's view of the run.
+
+    Args:
+        report: Where metrics and outputs are added up.
+        settings: The run's surroundings.
+        door: Where events and metrics go.
+        temp_root: The run's folder for temporary files.
+        connection: The step's connection, secrets filled in.
+        outputs: Where what was written is noted.
+    """
+
+    def __init__(
+        self,
+        report: StepReport,
+        settings: RunSettings,
+        door: EventDoor,
+        temp_root: Path,
+        connection: Mapping[str, Any] | None,
+        outputs: list[dict[str, Any]],
+    ) -> None:
+        self.step_id = report.id
+        self.session_id = settings.session_id
+        self.base_dir = settings.base_dir
+        self.connection = connection
+        self.cancellation = Cancellation()
+        """The step's own: the run's cancellation reaches it, and the stage stops a stream that nobody reads."""
+        self._report = report
+        self._settings = settings
+        self._door = door
+        self._temp_dir = temp_root / report.id
+        self._outputs = outputs
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        folder = self._settings.artifacts_dir / self.step_id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def temp_dir(self) -> Path:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        self._temp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._temp_dir
+
+    @property
+    def cancelled(self) -> bool:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        return self.cancellation.requested
+
+    def raise_if_cancelled(self) -> None:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        self.cancellation.raise_if_requested()
+
+    def on_cancel(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        return self.cancellation.on_cancel(callback)
+
+    def log_event(self, event: str, data: Mapping[str, Any] | None = None) -> None:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        self._door.log_event(event, {**(data or {}), "step_id": self.step_id})
+
+    def log_metric(self, metric: str, value: float, unit: str | None = None, **tags: Any) -> None:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        self._report.logged[metric] = self._report.logged.get(metric, 0) + value
+        tags["step_id"] = self.step_id
+        self._door.log_metric(metric, value, unit, **tags)
+
+    def add_output(self, location: str, **facts: Any) -> None:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        output = {"step_id": self.step_id, "location": str(location), **facts}
+        self._outputs.append(output)
+        self._door.log_event("output_written", output)
+
+    def resolve_path(self, path: str | Path) -> Path:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        # absolute(), not resolve(): a link the user made stays what the user sees in messages.
+        return (self.base_dir / Path(path).expanduser()).absolute()
+
+    def remove_temporary_files(self) -> None:
+        """Remove the step's temporary folder, if it was ever made."""
+        if self._temp_dir.exists():
+            shutil.rmtree(self._temp_dir, ignore_errors=True)

@@ -1,0 +1,160 @@
+"""Datasets that wait for their users: in memory up to a budget, then on disk, released after the last one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from osiris.core.dataset import Dataset
+from osiris.core.errors import DatasetError, ExecutionError
+
+__all__ = ["DatasetStore"]
+
+
+@dataclass
+class _Kept:
+    value: Any
+    uses: int
+    size: int = 0
+    file: Path | None = None
+
+
+class DatasetStore:
+    """What flows between stages. Thread-safe; no lock is held while data is read or written.
+
+    Args:
+        spool_dir: Where datasets beyond the budget go; made when first needed.
+        budget: Bytes that all datasets together may take in memory.
+    """
+
+    def __init__(self, spool_dir: Path, budget: int) -> None:
+        self._dir = spool_dir
+        self._budget = budget
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._in_memory = 0
+        self._files = 0
+        self._lock = threading.Lock()
+
+    def put(self, step_id: str, value: Any, *, output: str = "df", uses: int = 1) -> None:
+        """Keep an output until it was released ``uses`` times. A Dataset is read to its end here.
+
+        Raises:
+            ExecutionError: The disk is full (code ``store.spool_failed``).
+            BaseException: What reading the dataset raised; nothing is kept then.
+        """
+        kept = self._keep(value, uses) if isinstance(value, Dataset) else _Kept(value, uses)
+        with self._lock:
+            self._kept[step_id, output] = kept
+
+    def get(self, step_id: str, *, output: str = "df") -> Any:
+        """What was put: a Dataset that can be read any number of times, or a plain value.
+
+        Raises:
+            DatasetError: It was never put, or released by its last user.
+        """
+        with self._lock:
+            kept = self._kept.get((step_id, output))
+        if kept is None:
+            raise DatasetError(f"output {output!r} of step {step_id!r} is not here", code="store.missing")
+        return kept.value
+
+    def release(self, step_id: str, *, output: str = "df") -> None:
+        """One user less; the last one's release frees memory and file. Unknown outputs are ignored."""
+        with self._lock:
+            kept = self._kept.get((step_id, output))
+            if kept is None:
+                return
+            kept.uses -= 1
+            if kept.uses > 0:
+                return
+            del self._kept[step_id, output]
+            self._in_memory -= kept.size
+        _drop(kept)
+
+    def clear(self) -> None:
+        """Free everything."""
+        with self._lock:
+            everything, self._kept, self._in_memory = list(self._kept.values()), {}, 0
+        for kept in everything:
+            _drop(kept)
+
+    def _keep(self, dataset: Dataset, uses: int) -> _Kept:
+        held: list[pa.RecordBatch] = []
+        size = 0
+        batches = dataset.batches()
+        try:
+            for batch in batches:
+                if not self._reserve(batch.nbytes):
+                    self._give_back(size)
+                    file, rows = self._spool(dataset.schema, chain(held, [batch], batches))
+                    return _Kept(_mapped(file, dataset.schema, rows), uses, file=file)
+                size += batch.nbytes
+                held.append(batch)
+        except BaseException:
+            self._give_back(size)
+            raise
+        finally:
+            dataset.close()
+        table = pa.Table.from_batches(held, schema=dataset.schema)
+        return _Kept(Dataset.from_table(table), uses, size)
+
+    def _reserve(self, size: int) -> bool:
+        with self._lock:
+            if self._in_memory + size > self._budget:
+                return False
+            self._in_memory += size
+            return True
+
+    def _give_back(self, size: int) -> None:
+        with self._lock:
+            self._in_memory -= size
+
+    def _spool(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> tuple[Path, int]:
+        with self._lock:
+            self._files += 1
+            file = self._dir / f"spool-{self._files}.arrows"
+        rows = 0
+        try:
+            # Private, because it holds the user's data.
+            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The stream form, not the file form: that one cannot hold dictionaries that change between batches.
+            with pa.OSFile(str(file), "wb") as target, pa.ipc.new_stream(target, schema) as writer:
+                file.chmod(0o600)
+                for batch in batches:
+                    _write(writer, batch, file)
+                    rows += batch.num_rows
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
+        return file, rows
+
+
+def _write(writer: pa.RecordBatchStreamWriter, batch: pa.RecordBatch, file: Path) -> None:
+    try:
+        writer.write_batch(batch)
+    except OSError as error:
+        raise ExecutionError(
+            f"cannot keep intermediate data on disk: {error.strerror or error}",
+            hint=f"free space where {file.parent} is, or raise the memory budget",
+            code="store.spool_failed",
+        ) from error
+
+
+def _mapped(file: Path, schema: pa.Schema, rows: int) -> Dataset:
+    def read() -> Iterator[pa.RecordBatch]:
+        with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
+            yield from reader
+
+    return Dataset(read, schema, replayable=True, num_rows=rows)
+
+
+def _drop(kept: _Kept) -> None:
+    kept.value = None
+    if kept.file is not None:
+        kept.file.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""One run of one pipeline: prepare, execute, collect, close. Each phase tells its beginning and its one end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, TypeVar
+
+from osiris.core.errors import ExecutionError, OsirisError, RunCancelledError
+from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun, RunResult, Status
+
+__all__ = ["run_pipeline"]
+
+T = TypeVar("T")
+
+
+def run_pipeline(
+    adapter: ExecutionAdapter, manifest: Mapping[str, Any], context: ExecutionContext, *, adapter_name: str = ""
+) -> RunResult:
+    """Run a manifest through an adapter, and always say how it ended.
+
+    ``collect`` runs also after a failed ``execute``; ``close`` always, once; the first error stays the cause.
+
+    Args:
+        adapter: A fresh one; it is closed when this returns.
+        manifest: A loaded manifest, or its data.
+        context: The run's own.
+        adapter_name: How the result and the events call the place.
+
+    Returns:
+        The result; a failed or cancelled run is one too. ``result.raise_for_status()`` makes it an exception.
+    """
+    return _Run(adapter, manifest, context, adapter_name or type(adapter).__name__).go()
+
+
+@dataclass
+class _Run:
+    adapter: ExecutionAdapter
+    manifest: Mapping[str, Any]
+    context: ExecutionContext
+    adapter_name: str
+    error: BaseException | None = None
+    warnings: list[str] = field(default_factory=list)
+    phases_ms: dict[str, float] = field(default_factory=dict)
+
+    def go(self) -> RunResult:
+        begun = perf_counter()
+        self.context.log_event("run_start", {"pipeline": self._name(), "adapter": self.adapter_name})
+        collected: Mapping[str, Any] = {}
+        prepared = self._phase("prepare", lambda: self.adapter.prepare(self.manifest, self.context), PreparedRun())
+        if self.error is None:
+            self._phase("execute", lambda: self.adapter.execute(prepared, self.context), None)
+            collected = self._phase("collect", lambda: self.adapter.collect(prepared, self.context), {}) or {}
+        self._close()
+        return self._end(collected, (perf_counter() - begun) * 1000)
+
+    def _phase(self, name: str, work: Callable[[], T], nothing: T) -> T:
+        with self._told(name), self._first_error_kept():
+            return work()
+        return nothing
+
+    @contextmanager
+    def _first_error_kept(self) -> Iterator[None]:
+        before = self.error
+        try:
+            yield
+        except BaseException as raised:  # every way to end becomes the result
+            error = self._cancelled(raised)
+            if before is None:
+                self.error = error
+            else:
+                self.warnings.append(f"after the failure: {error}")
+
+    @contextmanager
+    def _told(self, phase: str) -> Iterator[None]:
+        self.context.log_event(f"{phase}_start")
+        begun, before = perf_counter(), self.error
+        known = len(self.warnings)
+        yield
+        self.phases_ms[phase] = duration = (perf_counter() - begun) * 1000
+        data: dict[str, Any] = {"duration_ms": round(duration, 3)}
+        if self.error is before and len(self.warnings) == known:
+            self.context.log_event(f"{phase}_complete", data)
+        else:
+            self.context.log_event(f"{phase}_failed", {**data, "error": _told_error(self.error)})
+
+    def _cancelled(self, raised: BaseException) -> BaseException:
+        cancellation = self.context.cancellation
+        if isinstance(raised, KeyboardInterrupt):
+            cancellation.request("interrupted by Ctrl-C", signal=2)
+        if cancellation.requested and not isinstance(raised, RunCancelledError):
+            return cancellation.error()
+        return raised
+
+    def _close(self) -> None:
+        with self._first_error_kept():
+            self.adapter.close()
+        self.context.log_event("cleanup_complete")
+
+    def _end(self, collected: Mapping[str, Any], duration_ms: float) -> RunResult:
+        result = self._result(collected, duration_ms)
+        executed = self.phases_ms.get("execute", 0.0)
+        self.context.log_metric("execution_time_ms", round(executed, 3), "ms")
+        self.context.log_metric("overhead_ms", round(duration_ms - executed, 3), "ms")
+        for artifact in result.artifacts:
+            if isinstance(artifact, Mapping):
+                self.context.log_event("artifact_created", dict(artifact))
+        ends = {"success": "run_complete", "failed": "run_failed", "cancelled": "run_cancelled"}
+        data: dict[str, Any] = {
+            "status": result.status,
+            "steps_completed": result.steps_completed,
+            "steps_total": result.steps_total,
+            "total_rows": result.total_rows,
+            "duration_ms": round(duration_ms, 3),
+        }
+        if self.error is not None:
+            data["error"] = _told_error(self.error)
+        self.context.log_event(ends[result.status], data)
+        return result
+
+    def _result(self, collected: Mapping[str, Any], duration_ms: float) -> RunResult:
+        known = dict(collected)
+        status, error = self._status(known.pop("status", "success"))
+        steps = self.manifest.get("steps") or ()
+        return RunResult(
+            status=status,
+            session_id=self.context.session_id,
+            session_dir=self.context.session_dir,
+            pipeline=self._name(),
+            adapter=self.adapter_name,
+            steps_completed=int(known.pop("steps_completed", 0)),
+            steps_total=len(steps),
+            total_rows=int(known.pop("total_rows", 0)),
+            duration_ms=duration_ms,
+            outputs=known.pop("outputs", ()),
+            artifacts=known.pop("artifacts", ()),
+            steps=known.pop("steps", ()),
+            metrics=known.pop("metrics", None) or {},
+            environment=str(known.pop("environment", "")),
+            error=error,
+            warnings=(*known.pop("warnings", ()), *self.warnings),
+            extras=known,
+        )
+
+    def _status(self, claimed: object) -> tuple[Status, BaseException | None]:
+        """What the run really ended as: an adapter that claims success does not hide an error."""
+        if isinstance(self.error, RunCancelledError):
+            return "cancelled", self.error
+        if self.error is not None:
+            return "failed", self.error
+        if claimed in ("success", "completed"):  # the older guide's word
+            return "success", None
+        if claimed == "cancelled":
+            return "cancelled", RunCancelledError("the adapter says that the run was cancelled")
+        return "failed", ExecutionError(
+            f"adapter {self.adapter_name!r} says that the run ended {claimed!r}, but gave no error",
+            hint="its execute() should raise an ExecutionError",
+            code="adapter.no_error",
+        )
+
+    def _name(self) -> str:
+        return str(self.manifest.get("name") or "")
+
+
+def _told_error(error: BaseException | None) -> dict[str, Any]:
+    if isinstance(error, OsirisError):
+        return error.to_dict()
+    return {"type": type(error).__name__, "code": "bug", "message": str(error), "retryable": False}
