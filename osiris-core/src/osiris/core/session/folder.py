@@ -1,4 +1,4 @@
-"""Sessions: one run and its folder, which says how the run stands even when its process is gone."""
+"""The folder of one run: made, written, read again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,10 @@ from osiris.core.events.bus import EventBus
 from osiris.core.events.jsonable import jsonable
 from osiris.core.events.sinks import EVENTS_FILE, METRICS_FILE, JsonlSink, read_jsonl
 from osiris.core.execution_adapter import ExecutionContext, RunResult
-from osiris.core.session_info import (
+from osiris.core.session.listing import (
     STATE_FILE,
     SessionInfo,
-    SessionStatus,
     find_session,
-    latest,
-    list_sessions,
     read_object,
     read_session,
     started_at,
@@ -33,7 +30,7 @@ from osiris.core.session_info import (
 if TYPE_CHECKING:
     from osiris.core.planning import Plan
 
-__all__ = ["Session", "SessionInfo", "SessionStatus", "latest", "list_sessions"]
+__all__ = ["Session", "write_json"]
 
 Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
 
