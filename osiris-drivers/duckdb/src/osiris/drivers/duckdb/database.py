@@ -1,0 +1,189 @@
+"""DuckDB itself: the one module that imports it. Connections, interrupts, and its errors in our words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from osiris.core.driver import StepContext
+from osiris.core.errors import DriverError
+
+__all__ = ["Session", "connect", "quote_name", "quote_text"]
+
+ROWS_PER_BATCH = 65_536
+VERSION: str = duckdb.__version__
+
+# By class name, most special first: older DuckDB lacks some of the classes.
+_CODES: Mapping[str, tuple[str, str]] = {
+    "ParserException": ("syntax", "check the SQL at the marked place"),
+    "SyntaxException": ("syntax", "check the SQL at the marked place"),
+    "BinderException": ("binder", "check the names of columns and the types of arguments"),
+    "CatalogException": ("catalog", "inputs are tables of their names; quote a name that is not a plain word"),
+    "ConversionException": ("conversion", "use TRY_CAST where a value may not fit"),
+    "OutOfRangeException": ("out_of_range", "cast to a wider type before the computation"),
+    "TypeMismatchException": ("type_mismatch", "cast one side to the type of the other"),
+    "ConstraintException": ("constraint", "a value breaks a constraint of the table"),
+    "OutOfMemoryException": ("out_of_memory", "raise memory_limit, lower threads, or set preserve_order: false"),
+    "TransactionException": ("transaction", "another connection changed the same rows; run again"),
+    "DependencyException": ("dependency", "another object of the database depends on this one"),
+    "PermissionException": ("permission", "the setting or the file is not open to this connection"),
+    "HTTPException": ("http", "check the address and the network"),
+    "IOException": ("io", "check that the file exists, can be read, and that the disk is not full"),
+    "NotImplementedException": ("not_implemented", "DuckDB cannot do this; write it differently"),
+    "InvalidInputException": ("invalid_input", "see the message"),
+    "ConnectionException": ("connection", "the database is open in another way already"),
+    "ResourceInUseException": ("busy", "run the steps that share this one after the other"),
+    "SerializationException": ("corrupt", "the file was written by another version of DuckDB, or is damaged"),
+    "FatalException": ("fatal", "the database was closed to protect it; run again"),
+    "InternalException": ("internal", "a defect of DuckDB; simplify the query or try another version"),
+}
+_CLASSES: tuple[tuple[type[BaseException], str, str], ...] = tuple(
+    (getattr(duckdb, name), f"duckdb.{code}", hint) for name, (code, hint) in _CODES.items() if hasattr(duckdb, name)
+)
+_RETRYABLE = frozenset({"duckdb.transaction", "duckdb.http", "duckdb.busy"})
+
+
+def quote_name(name: str) -> str:
+    """``name`` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """``text`` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def connect(path: str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a database, without any setting: steps that share a file must open it alike.
+
+    Raises:
+        duckdb.Error: It cannot be opened.
+    """
+    return duckdb.connect(path, read_only=read_only)
+
+
+def translate(error: BaseException, what: str = "DuckDB") -> DriverError:
+    """A DuckDB error in our words; the code follows its class, never its text."""
+    code, hint = "duckdb.query_failed", "see the message"
+    for kind, known_code, known_hint in _CLASSES:
+        if isinstance(error, kind):
+            code, hint = known_code, known_hint
+            break
+    return DriverError(f"{what}: {error}".strip(), hint=hint, code=code, retryable=code in _RETRYABLE)
+
+
+class Session:
+    """One connection, used by one step: cancel interrupts it, errors come out as :class:`DriverError`.
+
+    An error that an input raised while DuckDB read it comes out as it was: see :meth:`guard_input`.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, ctx: StepContext) -> None:
+        self._connection = connection
+        self._ctx = ctx
+        self._input_error: BaseException | None = None
+        self._closed = False
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement to its end and give its rows."""
+        with self._working():
+            result = self._connection.execute(sql, list(parameters) or None)
+            rows: list[tuple[Any, ...]] = result.fetchall() if result.description else []
+            return rows
+
+    def columns(self, query: str) -> list[tuple[str, Any]]:
+        """Names and DuckDB types of what ``query`` would give; reads nothing."""
+        with self._working():
+            relation = self._connection.sql(query)
+            return list(zip(relation.columns, relation.types, strict=True))
+
+    def statements(self, sql: str) -> list[tuple[str, str]]:
+        """The statements in ``sql``: kind (``SELECT``, ``COPY``, ...) and text of each."""
+        with self._working():
+            return [(item.type.name, item.query) for item in self._connection.extract_statements(sql)]
+
+    def register(self, name: str, reader: pa.RecordBatchReader) -> None:
+        """Let ``name`` be a table that is read from ``reader``, once."""
+        with self._working():
+            self._connection.register(name, reader)
+
+    def unregister(self, name: str) -> None:
+        """Forget a registered name."""
+        with self._working():
+            self._connection.unregister(name)
+
+    def open(self, query: str) -> pa.RecordBatchReader:
+        """Start ``query``; its rows are computed as :meth:`read` pulls them."""
+        with self._working():
+            return self._connection.sql(query).to_arrow_reader(ROWS_PER_BATCH)
+
+    def read(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+        """The next batch of an opened query; None at its end."""
+        with self._working():
+            try:
+                batch: pa.RecordBatch = reader.read_next_batch()
+            except StopIteration:
+                return None
+            return batch
+
+    def guard_input(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The same batches; an error in them is kept, because DuckDB would hand on its text only."""
+        try:
+            yield from batches
+        except Exception as error:
+            self._input_error = error
+            raise
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            with suppress(duckdb.Error):
+                self._connection.close()
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        self._ctx.raise_if_cancelled()
+        with _Interrupter(self._connection) as interrupter, self._ctx.on_cancel(interrupter.start):
+            try:
+                yield
+            # Errors in the middle of a stream pass through Arrow, which makes them OSError or ArrowException.
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                if self._input_error is not None:
+                    raise self._input_error from None
+                self._ctx.raise_if_cancelled()
+                raise translate(error) from error
+
+
+class _Interrupter:
+    """Interrupts a connection again and again until its work has ended.
+
+    Once is not enough: an interrupt that arrives just before a query starts is forgotten by DuckDB.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._interrupt, name="duckdb-interrupt", daemon=True)
+        self._thread.start()
+
+    def _interrupt(self) -> None:
+        while not self._done.is_set():
+            self._connection.interrupt()
+            self._done.wait(0.05)
+
+    def __enter__(self) -> _Interrupter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread is not None:  # an interrupt after this block would hit somebody else's query
+            self._thread.join()

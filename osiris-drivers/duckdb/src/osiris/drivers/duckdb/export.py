@@ -1,0 +1,112 @@
+"""From a query to Arrow without losing anything: which DuckDB types need a cast on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from osiris.core.dataset import Dataset
+from osiris.core.errors import DriverError
+from osiris.drivers.duckdb.database import Session, quote_name, quote_text
+
+__all__ = ["exact_select", "stream"]
+
+# DuckDB would export these as something that means another value, or that nobody can read.
+_CASTS = {
+    "hugeint": "DECIMAL(38,0)",  # raw 128 bits in decimal128(38,0): 39 digits would overflow it
+    "uhugeint": "DECIMAL(38,0)",  # the same, and from 2^127 on negative
+    "bit": "VARCHAR",  # DuckDB's internal bytes
+    "bignum": "VARCHAR",
+    "varint": "VARCHAR",
+    "time with time zone": "VARCHAR",  # loses its offset
+    "enum": "VARCHAR",  # a dictionary that differs from table to table
+}
+_INFINITE = frozenset(
+    {"date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone", "timestamptz_ns"}
+)
+_NESTED = frozenset({"list", "array", "struct", "tuple", "map"})
+_UNREADABLE = frozenset({"variant", "aggregate_state", "lambda", "type"})
+
+
+def exact_select(session: Session, query: str) -> str:
+    """``query`` with a cast around every column that would not survive the way to Arrow.
+
+    Raises:
+        DriverError: ``duckdb.type_not_exportable``: a column has no exact Arrow form at all.
+    """
+    columns = session.columns(query)
+    exact = [_exact(f"c{index}", name, kind) for index, (name, kind) in enumerate(columns)]
+    if all(expression == f"c{index}" for index, expression in enumerate(exact)):
+        return query
+    aliases = ", ".join(f"c{index}" for index in range(len(columns)))
+    items = ", ".join(
+        f"{expression} AS {quote_name(name)}" for expression, (name, _) in zip(exact, columns, strict=True)
+    )
+    return f"SELECT {items} FROM (\n{query.rstrip().rstrip(';')}\n) AS result({aliases})"  # noqa: S608  # the SQL is the user's own
+
+
+def _exact(column: str, name: str, kind: Any) -> str:
+    if kind.id in _INFINITE:
+        text = f"column {name} holds infinity, which Arrow cannot say: replace it in the query, as with nullif"
+        return f"CASE WHEN isinf({column}) THEN error({quote_text(text)}) ELSE {column} END"
+    if kind.id == "interval":
+        text = f"column {name} holds an interval of more than 2562047 hours: Arrow counts them in nanoseconds"
+        return f"CASE WHEN abs(datepart('hour', {column})) >= 2562047 THEN error({quote_text(text)}) ELSE {column} END"
+    target = _target(name, kind)
+    return column if target == str(kind) else f"CAST({column} AS {target})"
+
+
+def _target(name: str, kind: Any) -> str:
+    """The SQL type that a column must have to come out exactly; its own where that does."""
+    if kind.id in _UNREADABLE:
+        raise DriverError(
+            f"column {name} is {kind}, which has no exact Arrow form",
+            hint=f"cast it in the query, as {quote_name(name)}::VARCHAR",
+            code="duckdb.type_not_exportable",
+            column=name,
+        )
+    if kind.id in _CASTS:
+        return _CASTS[kind.id]
+    if kind.id not in _NESTED:
+        return str(kind)
+    children = dict(kind.children) if kind.id != "tuple" else {}
+    parts = {field: _target(name, child) for field, child in children.items() if field != "size"}
+    if all(parts[field] == str(children[field]) for field in parts):
+        return str(kind)
+    if kind.id == "list":
+        return f"{parts['child']}[]"
+    if kind.id == "array":
+        return f"{parts['child']}[{children['size']}]"
+    if kind.id == "map":
+        return f"MAP({parts['key']}, {parts['value']})"
+    return "STRUCT(" + ", ".join(f"{quote_name(field)} {part}" for field, part in parts.items()) + ")"
+
+
+def stream(session: Session, query: str, *, finish: Callable[[], object]) -> Dataset:
+    """The rows of ``query``, computed while they are read.
+
+    Args:
+        session: Where to run it.
+        query: What to run; from :func:`exact_select`.
+        finish: Called once, when the last row was read, nobody reads any further, or it failed.
+    """
+    reader = session.open(query)
+    finished = False
+
+    def finish_once() -> None:
+        nonlocal finished
+        if not finished:
+            finished = True
+            reader.close()
+            finish()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            while (batch := session.read(reader)) is not None:
+                yield batch
+        finally:
+            finish_once()
+
+    return Dataset(batches, reader.schema, close=finish_once)
