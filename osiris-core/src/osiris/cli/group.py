@@ -1,0 +1,131 @@
+"""The command group: it knows every command's name and one line of help, and imports only the one that runs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from osiris.core.errors import OsirisError, RunCancelledError, UsageError
+
+__all__ = ["COMMANDS", "LazyGroup"]
+
+COMMANDS: dict[str, str] = {
+    "init": "Create a project that runs at once.",
+    "run": "Run a pipeline.",
+    "plan": "Show what would run, without running it.",
+    "validate": "Check pipeline files and report every problem.",
+    "runs": "List past runs, or show one.",
+    "plugins": "List the installed plugins and their state.",
+    "drivers": "List drivers, or show one with its options.",
+    "connections": "List connections, or test them.",
+    "schema": "Print the JSON Schema of pipeline files, for editors.",
+    "doctor": "Check the installation and the project.",
+    "bench": "Measure an adapter with a pipeline.",
+}
+"""Every command of our own: its name, which is also its module below ``osiris.cli``, and one line of help."""
+
+_COMPLETION_OPTIONS = {"install_completion", "show_completion"}
+
+
+class LazyGroup(TyperGroup):
+    """Holds a stub for each command; help and completion see the stubs, running one loads its module."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, summary in COMMANDS.items():
+            self.commands[name] = TyperCommand(name, help=summary, rich_markup_mode=None)
+        self._contributed: dict[str, tuple[str, str]] | None = None
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, those of installed plugins last."""
+        self._add_contributed()
+        return super().list_commands(ctx)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that ``args`` begin with, loaded.
+
+        Raises:
+            OsirisError: A plugin offers the command and cannot be imported.
+        """
+        if args[0] not in COMMANDS:
+            self._add_contributed()
+        name, stub, rest = super().resolve_command(ctx, args)
+        return name, None if stub is None or name is None else self._load(name), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C where it has no handler of its own becomes a handled error."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise RunCancelledError("interrupted by Ctrl-C", signal=2) from error
+
+    def _load(self, name: str) -> Any:
+        app = import_module(f"osiris.cli.{name}").app if name in COMMANDS else self._load_contributed(name)
+        command: Any = get_command(app)
+        command.name = name
+        _make_plain(command)
+        return command
+
+    def _load_contributed(self, name: str) -> typer.Typer:
+        target = (self._contributed or {})[name][1]
+        module, _, attribute = target.partition(":")
+        try:
+            app = getattr(import_module(module), attribute or "app")
+        except Exception as error:
+            raise _broken(name, target, str(error)) from error
+        if not isinstance(app, typer.Typer):
+            raise _broken(name, target, f"it is a {type(app).__name__}, not a typer.Typer")
+        return app
+
+    def _add_contributed(self) -> None:
+        """Ask the plugins for commands, once, and only where one is installed."""
+        if self._contributed is not None:
+            return
+        self._contributed = {}
+        for name, (summary, target) in _contributed_commands().items():
+            if name not in COMMANDS:
+                self._contributed[name] = (summary, target)
+                self.commands[name] = TyperCommand(name, help=summary, rich_markup_mode=None)
+
+
+def _contributed_commands() -> dict[str, tuple[str, str]]:
+    from importlib.metadata import entry_points
+
+    if not entry_points(group="osiris.plugins"):
+        return {}
+    from osiris.core.plugins import Catalog
+
+    try:
+        return dict(Catalog.current().cli_commands())
+    except OsirisError:
+        return {}  # a broken plugin never breaks the command line; `osiris plugins list` says why
+
+
+def _broken(name: str, target: str, reason: str) -> OsirisError:
+    from osiris.core.errors import PluginBrokenError
+
+    return PluginBrokenError(
+        f"command {name!r} cannot be loaded from {target}: {reason}",
+        hint="run 'osiris plugins list' to see which package offers it",
+    )
+
+
+def _make_plain(command: Any) -> None:
+    # Typer's rich help imports a Markdown parser and a highlighter: several times the cost of all else.
+    command.rich_markup_mode = None
+    command.params = [param for param in command.params if param.name not in _COMPLETION_OPTIONS]
+    for child in getattr(command, "commands", {}).values():
+        _make_plain(child)
+
+
+def unknown(kind: str, name: str, known: list[str]) -> UsageError:
+    """The error for a name that does not exist, with the nearest that does."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+    return UsageError(f"there is no {kind} {name!r}", hint=hint, code=f"usage.unknown_{kind}")

@@ -1,0 +1,69 @@
+"""From a pipeline file to a plan: what ``run``, ``plan`` and ``bench`` do first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osiris.core.connections import Connections
+    from osiris.core.manifest import Manifest
+    from osiris.core.planning import Plan
+
+__all__ = ["PlannedPipeline", "plan_pipeline"]
+
+_OML = re.compile(rb'^oml_version\s*:|^\{?\s*"oml_version"\s*:', re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPipeline:
+    """A pipeline that can run.
+
+    Attributes:
+        file: Where it was read.
+        project: Its project folder: connections, ``.env``, sessions.
+        base_dir: Where its relative paths begin.
+        manifest: What the file says.
+        connections: What the project knows.
+        plan: What would run.
+    """
+
+    file: Path
+    project: Path
+    base_dir: Path
+    manifest: Manifest
+    connections: Connections
+    plan: Plan
+
+
+def plan_pipeline(file: Path, project: Path, params: Mapping[str, str]) -> PlannedPipeline:
+    """Read, check and plan a pipeline file. Nothing runs.
+
+    Raises:
+        InvalidPipelineError: With every problem found.
+        PluginError: A driver is missing or broken.
+    """
+    from osiris.core.connections import Connections
+    from osiris.core.manifest import load_manifest
+    from osiris.core.planning import make_plan
+    from osiris.core.plugins import Catalog
+
+    manifest = load_manifest(file, params=params)
+    connections = Connections.load(project)
+    plan = make_plan(manifest, connections=connections, checks=[Catalog.current().plan_checks])
+    return PlannedPipeline(
+        file=file,
+        project=project,
+        base_dir=Path.cwd() if _is_oml(file) else file.resolve().parent,
+        manifest=manifest,
+        connections=connections,
+        plan=plan,
+    )
+
+
+def _is_oml(file: Path) -> bool:
+    # The older dialect's paths begin in the current folder; its manifest no longer shows that it was one.
+    return _OML.search(file.read_bytes()) is not None

@@ -1,0 +1,92 @@
+"""The ``osiris`` command: parses, dispatches, and turns every error into its form and exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from osiris.cli import failure, terminal
+from osiris.cli.group import LazyGroup
+from osiris.core import __version__
+
+__all__ = ["app", "main"]
+
+PROGRAM = "osiris"
+BROKEN_PIPE = 141  # what a shell says of a program that SIGPIPE ended
+
+app = typer.Typer(
+    name=PROGRAM,
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with 'osiris init demo', then 'cd demo' and 'osiris run'.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def osiris(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Run data pipelines: extract, transform, write; the same on this machine and elsewhere."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows the program's name; default those of the process.
+
+    Returns:
+        The exit code: 0 ok, 1 bug, 2 usage, 3 invalid pipeline or plan, 4 plugin, 5 the run failed,
+        130 or 143 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    terminal.prepare()
+    try:
+        code = _dispatch(given)
+        terminal.flush()
+    except BrokenPipeError:
+        terminal.discard()
+        return BROKEN_PIPE
+    return code
+
+
+def _dispatch(given: list[str]) -> int:
+    as_json = _wants_json(given)
+    try:
+        returned: Any = get_command(app).main(given, prog_name=PROGRAM, standalone_mode=False)
+    except BrokenPipeError:
+        raise
+    except SystemExit as stop:
+        # Typer exits by itself after completion, and where help meets a closed pipe.
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise BrokenPipeError from stop
+        return stop.code if isinstance(stop.code, int) else 0
+    except Exception as error:
+        return failure.report(error, as_json=as_json)
+    except KeyboardInterrupt:
+        return 130
+    return returned if isinstance(returned, int) else 0
+
+
+def _wants_json(given: list[str]) -> bool:
+    # Before anything is parsed: an error of parsing must come out as JSON too.
+    if os.environ.get("_OSIRIS_COMPLETE"):
+        return False
+    return "--json" in given[: given.index("--") if "--" in given else len(given)]

@@ -1,0 +1,40 @@
+"""Options that several commands share, said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from osiris.cli.completion import complete_adapters
+
+__all__ = ["Adapter", "AdapterOption", "EnvFile", "Json", "Parallel", "Param", "Pipeline", "SessionDir"]
+
+Pipeline = Annotated[
+    Path | None, typer.Argument(metavar="[PIPELINE]", help="The pipeline file.  [default: pipeline.yaml]")
+]
+Param = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param of the pipeline; may be repeated."),
+]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option("--env-file", metavar="FILE", help="Take variables from FILE before those of the environment."),
+]
+SessionDir = Annotated[
+    Path | None,
+    typer.Option("--session-dir", metavar="DIR", help="The folder of sessions.  [default: PROJECT/.osiris/runs]"),
+]
+Adapter = Annotated[
+    str, typer.Option("--adapter", "-a", metavar="NAME", help="Where to run.", autocompletion=complete_adapters)
+]
+AdapterOption = Annotated[
+    list[str] | None,
+    typer.Option("--adapter-option", metavar="NAME=VALUE", help="Set an option of the adapter; may be repeated."),
+]
+Parallel = Annotated[
+    int | None,
+    typer.Option("--parallel", metavar="N", min=1, help="Run at most N independent stages at the same time."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document.")]

@@ -1,0 +1,149 @@
+"""``osiris run``: load, plan, run, show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from osiris.cli import failure, terminal
+from osiris.cli.interruption import interruptible
+from osiris.cli.loading import plan_pipeline
+from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, Parallel, Param, Pipeline
+from osiris.cli.progress import Teller, choose_teller
+from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file, sessions_root
+from osiris.cli.summary import nearby, write_summary
+from osiris.cli.terminal import clean, styled, tell
+from osiris.core.cancellation import Cancellation
+from osiris.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from osiris.cli.loading import PlannedPipeline
+    from osiris.core.execution_adapter import ExecutionAdapter, RunResult
+    from osiris.core.session import Session
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def run(
+    pipeline: Pipeline = None,
+    param: Param = None,
+    env_file: EnvFile = None,
+    session_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Make the session folder below DIR.  [default: PROJECT/.osiris/runs]"),
+    ] = None,
+    adapter: Adapter = "local",
+    adapter_option: AdapterOption = None,
+    parallel: Parallel = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every event, and tracebacks.")] = False,
+) -> int:
+    """Run a pipeline.
+
+    Without PIPELINE, runs pipeline.yaml of the current folder. The result goes to standard output,
+    progress and errors to standard error. Ctrl-C stops the run cleanly; twice, at once.
+
+    Exit codes: 0 success, 1 bug, 2 usage, 3 invalid pipeline, 4 plugin, 5 the run failed, 130 or 143 interrupted.
+    """
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other", hint="leave one of them out")
+    cancellation = Cancellation()
+    teller: Teller = Teller()
+    with interruptible(cancellation, restore=lambda: teller.restore()):
+        environment = read_env_file(env_file)
+        options = parse_pairs(adapter_option, "--adapter-option")
+        file = find_pipeline(pipeline)
+        planned = plan_pipeline(file, find_project(file), parse_pairs(param, "--param"))
+        backend = _create_adapter(adapter, options)
+        cancellation.raise_if_requested()
+        session = _create_session(planned, adapter, session_dir)
+        teller = choose_teller({step.id: step.driver for step in planned.plan.steps}, quiet=quiet, verbose=verbose)
+        if not quiet:
+            _tell_start(planned, session)
+        result = _run(planned, backend, session, teller, cancellation, adapter, environment, parallel, verbose)
+    return _show(result, as_json=as_json, quiet=quiet, verbose=verbose)
+
+
+def _create_adapter(name: str, options: Mapping[str, str]) -> ExecutionAdapter:
+    from osiris.core.adapter_factory import AdapterFactory
+
+    return AdapterFactory.create(name, **options)
+
+
+def _create_session(planned: PlannedPipeline, adapter: str, session_dir: Path | None) -> Session:
+    from osiris.core.session import Session
+
+    return Session.create(
+        sessions_root(planned.project, session_dir),
+        pipeline=planned.manifest.name,
+        manifest=planned.manifest,
+        adapter=adapter,
+        plan=planned.plan,
+        # Without the options: values of --param and --adapter-option may be secrets.
+        command=("osiris", "run", str(planned.file)),
+    )
+
+
+def _tell_start(planned: PlannedPipeline, session: Session) -> None:
+    from osiris.core.plugins import Catalog
+
+    for problem in planned.plan.warnings:
+        failure.tell_problem(problem)
+    for warning in Catalog.current().warnings():
+        tell(f"{styled('warning:', 'bold', 'yellow')} {clean(warning)}")
+    tell(f"{styled(clean(planned.manifest.name), 'bold')}: session {clean(session.id)}")
+
+
+def _run(
+    planned: PlannedPipeline,
+    backend: ExecutionAdapter,
+    session: Session,
+    teller: Teller,
+    cancellation: Cancellation,
+    adapter: str,
+    environment: Mapping[str, str],
+    parallel: int | None,
+    verbose: bool,
+) -> RunResult:
+    from osiris.core.connections import install_log_filter
+    from osiris.core.execution_adapter import RunOptions
+    from osiris.core.lifecycle import run_pipeline
+
+    install_log_filter()
+    context = session.context(
+        verbose=verbose,
+        environment=environment,
+        base_dir=planned.base_dir,
+        project_dir=planned.project,
+        options=RunOptions(parallel=parallel),
+        cancellation=cancellation,
+    )
+    context.bus.subscribe(teller)
+    with terminal.kept_for_result(), teller:
+        result = run_pipeline(backend, planned.manifest, context, adapter_name=adapter)
+    session.finish(result)
+    return result
+
+
+def _show(result: RunResult, *, as_json: bool, quiet: bool, verbose: bool) -> int:
+    if as_json:
+        terminal.write_json(result.to_dict())
+    elif not quiet:
+        write_summary(result.to_dict())
+        terminal.flush()
+    for warning in result.warnings:
+        tell(f"{styled('warning:', 'bold', 'yellow')} {clean(warning)}")
+    if result.error is None:
+        return 0
+    if not as_json or failure.handled(result.error) is None:
+        failure.tell_error(result.error)
+    if quiet and not as_json:
+        tell(f"session: {nearby(result.session_dir)}")
+    return failure.exit_code(result.error)

@@ -1,0 +1,145 @@
+"""``osiris schema``: what an editor needs to complete and check pipeline files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from osiris.cli import terminal
+from osiris.cli.model import config_schema
+from osiris.core.driver import DriverSpec
+from osiris.core.errors import PluginError
+
+__all__ = ["app", "pipeline_schema"]
+
+app = typer.Typer(rich_markup_mode=None)
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_STEP_ID: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 100}
+_PARAM = {"type": "string", "pattern": r"^\$\{params\.[A-Za-z_][A-Za-z0-9_]*\}$"}
+
+
+@app.command()
+def schema(
+    driver: Annotated[
+        str | None, typer.Option("--driver", metavar="NAME", help="Print the schema of one driver's config only.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", hidden=True, help="The output is JSON anyway.")] = False,
+) -> None:
+    """Print the JSON Schema of pipeline files, for editors.
+
+    Holds the config of every installed driver. Save it and name it in the pipeline's first line:
+    '# yaml-language-server: $schema=pipeline.schema.json'.
+    """
+    from osiris.core.plugins import Catalog
+
+    if driver is None:
+        terminal.write_json(pipeline_schema(Catalog.current().driver_specs()))
+        return
+    spec = Catalog.current().describe_driver(driver)
+    found = config_schema(spec) or {"type": "object"}
+    terminal.write_json({"$schema": DIALECT, "title": f"config of {driver}", **found})
+
+
+def pipeline_schema(specs: list[DriverSpec]) -> dict[str, Any]:
+    """The JSON Schema of a pipeline file whose steps may use the drivers given.
+
+    A driver whose config model cannot be imported takes any config.
+    """
+    definitions: dict[str, Any] = {"param": _PARAM}
+    variants: list[dict[str, Any]] = []
+    for spec in specs:
+        definitions[f"step.{spec.name}"] = _step_variant(spec)
+        variants.append({"$ref": f"#/$defs/step.{spec.name}"})
+    known = sorted(spec.name for spec in specs)
+    variants.append(
+        {
+            "title": "a driver that is not installed here",
+            "properties": {"driver": {"type": "string", "not": {"enum": known}}, "config": {"type": "object"}},
+        }
+    )
+    definitions["step"] = {**_step_base(), "oneOf": variants}
+    return {
+        "$schema": DIALECT,
+        "title": "Osiris pipeline",
+        "type": "object",
+        "required": ["version", "steps"],
+        "additionalProperties": False,
+        "patternProperties": {"^x-": {}},
+        "properties": {
+            "version": {"description": "Version of the file's form.", "enum": ["1.0.0", "1.0", "1", 1, 1.0]},
+            "name": {"type": "string", "description": "The pipeline's name; default that of the file."},
+            "description": {"type": "string"},
+            "params": {
+                "type": "object",
+                "description": "Values that --param sets, used as ${params.name}.",
+                "additionalProperties": {},
+            },
+            "defaults": {"type": "object", "description": "Options of every step."},
+            "requires": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Distributions that must be installed, as osiris-driver-mysql>=1.",
+            },
+            "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+        },
+        "$defs": definitions,
+    }
+
+
+def _step_base() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["id", "driver"],
+        "additionalProperties": False,
+        "properties": {
+            "id": {**_STEP_ID, "description": "Its name in this pipeline."},
+            "driver": {"type": "string", "description": "What it does: family.role."},
+            "description": {"type": "string"},
+            "config": {"type": ["object", "null"], "description": "The driver's options."},
+            "inputs": {
+                "type": ["object", "null"],
+                "description": "Input name to ${step.df}, or to a plain value.",
+            },
+            "needs": {
+                "type": ["array", "null"],
+                "items": _STEP_ID,
+                "description": "Steps that must have finished before.",
+            },
+        },
+    }
+
+
+def _step_variant(spec: DriverSpec) -> dict[str, Any]:
+    try:
+        found = config_schema(spec)
+    except PluginError:
+        found = None
+    config = {"type": "object"} if found is None else _relocated(found, f"#/$defs/step.{spec.name}/properties/config")
+    return {
+        "title": spec.name,
+        "description": spec.summary,
+        "properties": {"driver": {"const": spec.name}, "config": config},
+        **({"required": ["config"]} if config.get("required") else {}),
+    }
+
+
+def _relocated(schema: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A config schema as part of the whole: references point to where it is now, and params may stand for values."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: item.replace("#/", f"{place}/", 1) if key == "$ref" and isinstance(item, str) else moved(item)
+                for key, item in value.items()
+            }
+        return [moved(item) for item in value] if isinstance(value, list) else value
+
+    whole: dict[str, Any] = moved(dict(schema))
+    for name, part in whole.get("properties", {}).items():
+        kept = {key: part[key] for key in ("description", "title", "default") if key in part}
+        whole["properties"][name] = {**kept, "anyOf": [part, {"$ref": "#/$defs/param"}]}
+    return whole

@@ -1,0 +1,97 @@
+"""How the result of a run is shown: its steps, what it wrote, where its session is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from osiris.cli import figures, terminal
+from osiris.cli.table import Cell, write_table
+from osiris.cli.terminal import clean, styled, write
+
+__all__ = ["STYLES", "nearby", "write_summary"]
+
+STYLES = {
+    "success": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+    "broken": "red",
+    "running": "cyan",
+    "aborted": "yellow",
+    "skipped": "dim",
+}
+"""The colour of each status of a run or a step."""
+
+_MOST_STEPS = 40
+_ROOMY = 80
+
+
+def write_summary(result: Mapping[str, Any]) -> None:
+    """Print what ``RunResult.to_dict()`` says."""
+    on_terminal = terminal.is_terminal(sys.stdout)
+    steps: Sequence[Mapping[str, Any]] = result.get("steps") or ()
+    if steps:
+        _write_steps(steps, on_terminal=on_terminal)
+        write()
+    status = str(result["status"])
+    headline = styled(status, "bold", STYLES.get(status, "bold"), stream=sys.stdout)
+    done, total = result.get("steps_completed", 0), result.get("steps_total", 0)
+    write(
+        f"{headline}: {done:,} of {figures.count(total, 'step')}, {figures.rows(result.get('total_rows', 0))}"
+        f" in {figures.duration(result.get('duration_ms', 0))}"
+    )
+    for output in result.get("outputs") or ():
+        write(f"output:  {_output(output)}")
+    artifacts = result.get("artifacts") or ()
+    if artifacts:
+        write(f"kept:    {figures.count(len(artifacts), 'artifact')} in the session's artifacts folder")
+    write(f"session: {nearby(result['session_dir'])}")
+
+
+def nearby(path: object) -> str:
+    """A path as short as it can be written from here."""
+    whole = Path(str(path))
+    try:
+        return clean(whole.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return clean(whole)
+
+
+def _write_steps(steps: Sequence[Mapping[str, Any]], *, on_terminal: bool) -> None:
+    shown = steps
+    if on_terminal and len(steps) > _MOST_STEPS:
+        unsuccessful = [step for step in steps if step.get("status") != "success"]
+        shown = (unsuccessful or list(steps))[:_MOST_STEPS]
+    roomy = terminal.width(sys.stdout) >= _ROOMY
+    titles = ["step", "driver", "status", "rows", "size", "time"]
+    rows = [_step_cells(step) for step in shown]
+    if not roomy:  # the driver is what can be done without
+        titles.pop(1)
+        for row in rows:
+            row.pop(1)
+    write_table(titles, rows, right=range(len(titles) - 3, len(titles)))
+    if len(shown) < len(steps):
+        write(f"... and {figures.count(len(steps) - len(shown), 'more step')}; all of them with --json")
+
+
+def _step_cells(step: Mapping[str, Any]) -> list[Cell]:
+    status = str(step.get("status", ""))
+    return [
+        str(step.get("id", "")),
+        (str(step.get("driver", "")), "dim"),
+        (status, STYLES.get(status, "")),
+        f"{step.get('rows_out') or step.get('rows_in') or 0:,}",
+        figures.size(step.get("bytes_out") or step.get("bytes_in") or 0),
+        figures.duration(step.get("duration_ms")) if status not in ("skipped", "pending") else "",
+    ]
+
+
+def _output(output: Mapping[str, Any]) -> str:
+    location = str(output.get("location", ""))
+    facts = [figures.rows(output["rows"])] if output.get("rows") is not None else []
+    if output.get("bytes") is not None:
+        facts.append(figures.size(output["bytes"]))
+    return nearby(location) + (f" ({', '.join(facts)})" if facts else "")
