@@ -1,0 +1,1 @@
+"""The budgets of the project, measured: ``python -m benchmarks`` (or ``nox -s bench``)."""

@@ -1,0 +1,71 @@
+"""The checkout, seen from outside."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One member of the workspace."""
+
+    folder: Path
+    settings: dict[str, Any]
+
+    @property
+    def project(self) -> dict[str, Any]:
+        return self.settings["project"]
+
+    @property
+    def name(self) -> str:
+        return self.project["name"]
+
+    @property
+    def modules(self) -> list[Path]:
+        return sorted((self.folder / "src").rglob("*.py"))
+
+
+def read_distributions() -> list[Distribution]:
+    files = [*ROOT.glob("osiris-*/pyproject.toml"), *ROOT.glob("osiris-drivers/*/pyproject.toml")]
+    return [Distribution(file.parent, tomllib.loads(file.read_text(encoding="utf-8"))) for file in sorted(files)]
+
+
+DISTRIBUTIONS = read_distributions()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "distribution" in metafunc.fixturenames:
+        metafunc.parametrize("distribution", DISTRIBUTIONS, ids=lambda one: one.name)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The top of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def distributions() -> list[Distribution]:
+    """Every member of the workspace."""
+    return DISTRIBUTIONS
+
+
+@pytest.fixture(scope="session")
+def modules() -> dict[str, Path]:
+    """Every module that is shipped, by its path below ``src``."""
+    return {
+        module.relative_to(one.folder / "src").as_posix(): module for one in DISTRIBUTIONS for module in one.modules
+    }
+
+
+@pytest.fixture(scope="session")
+def workspace() -> dict[str, Any]:
+    """The root's pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
