@@ -76,10 +76,12 @@ class _Steps:
             self.report.add("manifest.wrong_type", message, (*path, "mode"))
         step = {key: raw[key] for key in ("id", "config", "description") if key in raw}
         step["driver"] = raw.get("component", "unknown")  # its absence is already a problem
-        needs = self.needs(raw, index)
-        step["needs"] = needs
+        needs = step["needs"] = self.needs(raw, index)
         if isinstance(needs, list) and _mode(raw) != "read":
-            step["inputs"] = self.inputs(raw, [need for need in needs if isinstance(need, str)])
+            giving = [need for need in needs if isinstance(need, str) and self.modes.get(need) != "write"]
+            step["inputs"] = self.inputs(raw, list(dict.fromkeys(giving)))
+            # Data brings its own order; a need as well would keep it from streaming.
+            step["needs"] = [need for need in needs if need not in giving]
         return step
 
     def needs(self, raw: dict[str, Any], index: int) -> Any:
@@ -88,8 +90,7 @@ class _Steps:
         before = self.steps[index - 1] if index else None
         return [before["id"]] if isinstance(before, dict) and isinstance(before.get("id"), str) else []
 
-    def inputs(self, raw: dict[str, Any], needs: list[str]) -> dict[str, str]:
-        giving = [need for need in dict.fromkeys(needs) if self.modes.get(need) != "write"]
+    def inputs(self, raw: dict[str, Any], giving: list[str]) -> dict[str, str]:
         inputs = {f"df_{need.replace('-', '_')}": f"${{{need}.df}}" for need in giving}
         if len(giving) != 1:
             return inputs

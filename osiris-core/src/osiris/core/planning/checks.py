@@ -1,0 +1,203 @@
+"""What each step says, against what its driver says of itself; connections and required packages too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from osiris.core.driver import DriverSpec
+from osiris.core.errors import ConnectionConfigError, PluginError, Problem
+from osiris.core.manifest.model import Manifest
+from osiris.core.manifest.references import has_secret
+from osiris.core.manifest.report import describe, format_path
+from osiris.core.planning.findings import Findings
+from osiris.core.planning.models import Mismatch, check_model, load_model
+from osiris.core.planning.secrets import find_secrets
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["ConnectionLike", "ConnectionSource", "Installed", "check_requires", "check_steps"]
+
+Path = tuple[str | int, ...]
+Installed = Callable[[str], str | None]
+"""The installed version of a distribution; None where it is not installed."""
+
+
+class ConnectionLike(Protocol):
+    """What planning reads of a connection."""
+
+    @property
+    def family(self) -> str:
+        """As ``mysql``."""
+
+    @property
+    def alias(self) -> str:
+        """Its name within the family."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """As written, references kept."""
+
+    @property
+    def file(self) -> Any:
+        """Where it was read from; None where it was not."""
+
+    @property
+    def line(self) -> int | None:
+        """Its line there, from 1."""
+
+
+class ConnectionSource(Protocol):
+    """Where ``@family.alias`` is looked up."""
+
+    def get(self, reference: str, *, family: str) -> ConnectionLike:
+        """The connection; raises ConnectionConfigError where there is none."""
+
+
+def check_steps(
+    manifest: Manifest, specs: Mapping[str, DriverSpec], connections: ConnectionSource | None, findings: Findings
+) -> None:
+    """Check configs, connections and secrets of all steps; config only where the driver is in ``specs``."""
+    checker = _Checker(specs, connections, findings)
+    for index, step in enumerate(manifest["steps"]):
+        checker.check(step, ("steps", index))
+
+
+def check_requires(manifest: Manifest, installed: Installed | None, findings: Findings) -> None:
+    """Check that everything under ``requires`` is a requirement, installed, and of a right version."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for index, text in enumerate(manifest.requires):
+        path = ("requires", index)
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            findings.note("plan.requires", f"{text!r} is not a requirement", path, "as osiris-driver-mysql>=1,<2")
+            continue
+        if installed is None or (requirement.marker is not None and not requirement.marker.evaluate()):
+            continue
+        version = installed(requirement.name)
+        hint = f'pip install "{requirement}"'
+        if version is None:
+            findings.note("plan.not_installed", f"{requirement.name} is required, but not installed", path, hint)
+        elif not requirement.specifier.contains(version, prereleases=True):
+            message = f"{text} is required, but {requirement.name} {version} is installed"
+            findings.note("plan.not_installed", message, path, hint)
+
+
+class _Checker:
+    """Checks one step after the other, and each model, driver and connection once."""
+
+    def __init__(
+        self, specs: Mapping[str, DriverSpec], connections: ConnectionSource | None, findings: Findings
+    ) -> None:
+        self.specs = specs
+        self.connections = connections
+        self.findings = findings
+        self.models: dict[str, type[BaseModel] | PluginError] = {}
+        self.looked_up: dict[tuple[str, str], ConnectionLike | ConnectionConfigError] = {}
+        self.fitted: set[tuple[str, str, str | None]] = set()
+        self.searched: set[tuple[str, str]] = set()
+
+    def check(self, step: Mapping[str, Any], path: Path) -> None:
+        for key in ("config", "inputs"):
+            for place in find_secrets(step[key], (*path, key)):
+                self.findings.note("plan.secret_in_clear", f"{format_path(place)} {_IN_CLEAR}", place, _hide(place))
+        spec = self.specs.get(step["driver"])
+        if spec is None:
+            return
+        config = step["config"]
+        if spec.connection_family is not None and config.get("connection") is not None:
+            self.check_connection(config["connection"], spec, (*path, "config", "connection"))
+        model = self.model(spec.config_model, (*path, "driver"))
+        if model is None:
+            return
+        if spec.connection_family is not None and "connection" in config and "connection" not in model.model_fields:
+            config = {key: value for key, value in config.items() if key != "connection"}
+        self.note_mismatches("plan.config", spec.name, check_model(model, config), (*path, "config"))
+
+    def check_connection(self, value: Any, spec: DriverSpec, path: Path) -> None:
+        family = spec.connection_family or ""
+        if isinstance(value, dict):
+            mismatches = self.connection_mismatches(value, spec, path)
+            self.note_mismatches("plan.connection", f"connection of {spec.name}", mismatches, path)
+        elif not isinstance(value, str) or not (value.startswith("@") or has_secret(value)):
+            message = f"connection must be @{family}.alias or a mapping, but is {describe(value)}"
+            self.findings.note("plan.connection", message, path, f'write connection: "@{family}"')
+        elif self.connections is not None and not has_secret(value):
+            found = self.look_up(self.connections, value, family)
+            if isinstance(found, ConnectionConfigError):
+                self.findings.blame(found, path)
+            else:
+                self.check_named(found, spec, path)
+
+    def look_up(
+        self, connections: ConnectionSource, reference: str, family: str
+    ) -> ConnectionLike | ConnectionConfigError:
+        key = (reference, family)
+        if key not in self.looked_up:
+            try:
+                self.looked_up[key] = connections.get(reference, family=family)
+            except ConnectionConfigError as error:
+                self.looked_up[key] = error
+        return self.looked_up[key]
+
+    def check_named(self, connection: ConnectionLike, spec: DriverSpec, path: Path) -> None:
+        """A connection in its own file: once, however many steps use it."""
+        name = (connection.family, connection.alias)
+        if (*name, spec.connection_model) not in self.fitted:
+            self.fitted.add((*name, spec.connection_model))
+            for mismatch in self.connection_mismatches(connection.values, spec, path):
+                self.note_in_file(connection, "plan.connection", mismatch)
+        if name not in self.searched:
+            self.searched.add(name)
+            for place in find_secrets(connection.values):
+                mismatch = Mismatch(path=place, message=f"{format_path(place)} {_IN_CLEAR}", hint=_hide(place))
+                self.note_in_file(connection, "plan.secret_in_clear", mismatch)
+
+    def connection_mismatches(self, values: Mapping[str, Any], spec: DriverSpec, path: Path) -> list[Mismatch]:
+        model = self.model(spec.connection_model, path)
+        if model is None:
+            return []
+        # `default: true` chooses among the aliases; it is not part of the connection.
+        return check_model(model, {key: value for key, value in values.items() if key != "default"})
+
+    def model(self, place: str | None, path: Path) -> type[BaseModel] | None:
+        if place is None:
+            return None
+        if place not in self.models:
+            try:
+                self.models[place] = load_model(place)
+            except PluginError as error:
+                self.models[place] = error
+                self.findings.blame(error, path)
+        model = self.models[place]
+        return None if isinstance(model, PluginError) else model
+
+    def note_mismatches(self, code: str, owner: str, mismatches: Iterable[Mismatch], path: Path) -> None:
+        for mismatch in mismatches:
+            place, at_key = (*path, *mismatch.path), mismatch.at_key or not mismatch.path
+            self.findings.note(code, f"{owner}: {mismatch.message}", place, mismatch.hint, at_key=at_key)
+
+    def note_in_file(self, connection: ConnectionLike, code: str, mismatch: Mismatch) -> None:
+        name = (connection.family, connection.alias)
+        self.findings.add(
+            Problem(
+                code=code,
+                message=f"connection @{'.'.join(name)}: {mismatch.message}",
+                hint=mismatch.hint,
+                path=format_path(("connections", *name, *mismatch.path)),
+                file=None if connection.file is None else str(connection.file),
+                line=connection.line,
+            )
+        )
+
+
+_IN_CLEAR = "holds a secret in clear"
+
+
+def _hide(path: Path) -> str:
+    name = next((part for part in reversed(path) if isinstance(part, str)), "secret")
+    variable = "".join(char if char.isalnum() and char.isascii() else "_" for char in name).upper()
+    return f"keep the value in the environment or .env, and write ${{{variable}}} here"

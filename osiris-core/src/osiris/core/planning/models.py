@@ -1,0 +1,157 @@
+"""Values against pydantic models, before a run: what a secret will be is not known yet."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from osiris.core.errors import PluginBrokenError
+from osiris.core.manifest.references import has_secret
+from osiris.core.manifest.report import describe, suggest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Mismatch", "check_model", "load_model"]
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """One way in which a value does not fit its model. ``path`` is inside the value; ``at_key`` if the key is wrong."""
+
+    path: Path
+    message: str
+    hint: str | None = None
+    at_key: bool = False
+
+
+def load_model(place: str) -> type[BaseModel]:
+    """The pydantic model at ``package.module:Class``.
+
+    Raises:
+        PluginBrokenError: It cannot be imported, or is no pydantic model.
+    """
+    from pydantic import BaseModel
+
+    module, _, name = place.partition(":")
+    try:
+        model = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise PluginBrokenError(
+            f"the config model {place!r} cannot be imported: {type(error).__name__}: {error}",
+            hint="the package that offers this driver is broken: reinstall it, or tell its authors",
+            model=place,
+        ) from error
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise PluginBrokenError(f"{place!r} is not a pydantic model", hint="tell the authors of the driver")
+    return model
+
+
+def check_model(model: type[BaseModel], value: Mapping[str, Any]) -> list[Mismatch]:
+    """What is wrong with ``value``; nothing where that hangs on a secret whose value is not known yet."""
+    from pydantic import ValidationError
+
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return list(_collect(model, value, details))
+    return []
+
+
+def _collect(model: type[BaseModel], value: Mapping[str, Any], details: list[ErrorDetails]) -> Iterator[Mismatch]:
+    either: dict[Path, list[Mismatch]] = {}
+    for detail in details:
+        path, found = _follow(value, detail["loc"])
+        kind = detail["type"]
+        if kind == "extra_forbidden":
+            found_mismatch = _unknown(model, path)
+        elif kind == "missing":
+            found_mismatch = _missing(path, detail["loc"])
+        elif path and has_secret(found):
+            continue
+        else:
+            found_mismatch = Mismatch(path=path, message=_in_words(detail, path, found), hint=_hint(detail, found))
+        either.setdefault(found_mismatch.path, []).append(found_mismatch)
+    for mismatches in either.values():
+        # A union says once for each of its members what it is not; a missing option has the path of its parent.
+        messages = dict.fromkeys(mismatch.message for mismatch in mismatches)
+        if all(not mismatch.at_key and " is missing" not in mismatch.message for mismatch in mismatches):
+            first = mismatches[0]
+            yield Mismatch(path=first.path, message=", or ".join(messages), hint=first.hint)
+        else:
+            yield from mismatches
+
+
+def _follow(value: Any, location: tuple[str | int, ...]) -> tuple[Path, Any]:
+    """The part of pydantic's location that is in the data (it also names union members), and what is there."""
+    path: Path = ()
+    for part in location:
+        if isinstance(value, Mapping) and part in value:
+            value = value[str(part)]
+        elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        path = (*path, part)
+    return path, value
+
+
+def _unknown(model: type[BaseModel], path: Path) -> Mismatch:
+    name = str(path[-1]) if path else ""
+    known = _field_names(model, path[:-1])
+    near = suggest(name, known)
+    hint = f"did you mean {near}?" if near else (f"known: {', '.join(known)}" if known else None)
+    return Mismatch(path=path, message=f"unknown option {name!r}", hint=hint, at_key=True)
+
+
+def _missing(path: Path, location: tuple[str | int, ...]) -> Mismatch:
+    return Mismatch(path=path, message=f"option {str(location[-1])!r} is missing", hint="add it")
+
+
+def _in_words(detail: ErrorDetails, path: Path, found: Any) -> str:
+    text = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if detail["type"] in ("value_error", "assertion_error"):
+        return text
+    text = text[0].lower() + text[1:]
+    name = next((part for part in reversed(path) if isinstance(part, str)), None)
+    text = text.removeprefix("input ")
+    return f"{name}: {text}, but is {describe(found)}" if name else f"{text}, but is {describe(found)}"
+
+
+def _hint(detail: ErrorDetails, found: Any) -> str | None:
+    expected = detail.get("ctx", {}).get("expected")
+    if detail["type"] not in ("literal_error", "enum") or not isinstance(expected, str) or not isinstance(found, str):
+        return None
+    words = [word.strip("'\" ") for word in expected.replace(" or ", ",").split(",")]
+    near = suggest(found, [word for word in words if word])
+    return f"did you mean {near}?" if near else None
+
+
+def _field_names(model: type[BaseModel], path: Path) -> list[str]:
+    """The options of the model that describes ``path``; empty where that is not one model."""
+    here: type[BaseModel] | None = model
+    for part in path:
+        if here is None:
+            return []
+        field = next((field for name, field in here.model_fields.items() if part in (name, field.alias)), None)
+        if field is not None:
+            here = _model_in(field.annotation)
+        elif not isinstance(part, int):
+            return []
+    if here is None:
+        return []
+    return [field.alias or name for name, field in here.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    from pydantic import BaseModel
+
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)

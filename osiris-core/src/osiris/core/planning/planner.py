@@ -1,0 +1,159 @@
+"""The door of the room: :func:`make_plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from osiris.core.driver import DriverRegistry, DriverSpec
+from osiris.core.errors import PluginError, Problem
+from osiris.core.manifest import Manifest, manifest_from_dict
+from osiris.core.manifest.report import in_order
+from osiris.core.manifest.schema import STEP_OPTIONS
+from osiris.core.planning.checks import ConnectionSource, Installed, check_requires, check_steps
+from osiris.core.planning.findings import Findings
+from osiris.core.planning.fingerprint import fingerprint
+from osiris.core.planning.graph import find_cycles, sort
+from osiris.core.planning.plan import Edge, Plan, PlannedStep
+from osiris.core.planning.stages import choose_kinds, make_stages
+from osiris.core.planning.wiring import Wiring, wire
+
+__all__ = ["DriverSource", "PlanCheck", "make_plan"]
+
+PlanCheck = Callable[[Plan], Iterable[Problem]]
+_MAX_SHOWN = 12  # steps of a cycle
+
+
+class DriverSource(Protocol):
+    """Where drivers are described: a :class:`~osiris.core.driver.DriverRegistry`, or anything like it."""
+
+    def spec(self, name: str) -> DriverSpec:
+        """What the driver says of itself; raises PluginError where it cannot be used."""
+
+
+def make_plan(
+    manifest: Mapping[str, Any],
+    *,
+    drivers: DriverSource | type[DriverRegistry] = DriverRegistry,
+    connections: ConnectionSource | None = None,
+    checks: Sequence[PlanCheck] = (),
+    installed: Installed | None = None,
+) -> Plan:
+    """Check a manifest and decide how it runs. Pure: nothing runs, no environment, clock or network is read.
+
+    Args:
+        manifest: A :class:`~osiris.core.manifest.Manifest`, or its data as a plain mapping.
+        drivers: Where drivers are described.
+        connections: Where ``@family.alias`` is looked up; None: those are not checked.
+        checks: Asked at the end about a plan that is otherwise right; their problems join the report.
+        installed: Gives the installed version of a distribution for ``requires``; None: only their form is checked.
+
+    Raises:
+        ManifestError: ``manifest`` is plain data and not well-formed.
+        PlanError: With every problem found, each with its place.
+        PluginError: Nothing else is wrong than drivers that are missing or broken: the first of their errors,
+            all of them in ``facts["problems"]``.
+    """
+    read = manifest if isinstance(manifest, Manifest) else manifest_from_dict(manifest)
+    findings = Findings(read)
+    specs = _describe(read, drivers, findings)
+    wiring = wire(read, specs, findings)
+    order = _order(read, wiring, findings)
+    check_requires(read, installed, findings)
+    check_steps(read, specs, connections, findings)
+    findings.stop_if_wrong()
+    steps = [_planned(read["steps"][index], specs, wiring, index) for index in order]
+    _warn_of_unused(read, specs, wiring, findings)
+    plan = _staged(read, steps, wiring, findings)
+    for check in checks:
+        for problem in check(plan):
+            findings.add(problem)
+    findings.stop_if_wrong()
+    return replace(plan, warnings=tuple(in_order(findings.warnings)))
+
+
+def _describe(
+    manifest: Manifest, drivers: DriverSource | type[DriverRegistry], findings: Findings
+) -> dict[str, DriverSpec]:
+    """The spec of every driver that can be used, by name; the others are noted at each of their steps."""
+    specs: dict[str, DriverSpec | PluginError] = {}
+    for index, step in enumerate(manifest["steps"]):
+        name = step["driver"]
+        if name not in specs:
+            try:
+                specs[name] = drivers.spec(name)
+            except PluginError as error:
+                specs[name] = error
+        spec = specs[name]
+        if isinstance(spec, PluginError):
+            findings.blame(spec, ("steps", index, "driver"))
+    return {name: spec for name, spec in specs.items() if isinstance(spec, DriverSpec)}
+
+
+def _order(manifest: Manifest, wiring: Wiring, findings: Findings) -> list[int]:
+    """The steps, as numbers in the manifest, each after those it waits for; cycles are noted."""
+    number = {step["id"]: index for index, step in enumerate(manifest["steps"])}
+    waits = [[number[other] for other in wiring.after(index)] for index in range(len(number))]
+    order = sort(waits)
+    if len(order) < len(waits):
+        for cycle in find_cycles(waits):
+            _note_cycle(manifest, cycle, wiring, findings)
+    return order
+
+
+def _note_cycle(manifest: Manifest, cycle: list[int], wiring: Wiring, findings: Findings) -> None:
+    steps = manifest["steps"]
+    ids = [steps[index]["id"] for index in cycle]
+    before, closing = ids[-2], cycle[0]
+    edge = next((name for name, edge in wiring.edges[closing].items() if edge.producer == before), None)
+    key = ("needs", steps[closing]["needs"].index(before)) if edge is None else ("inputs", edge)
+    path = ("steps", closing, *key)
+    if len(cycle) == 2:
+        findings.note("plan.cycle", f"step {before!r} waits for itself", path, "name another step here")
+        return
+    if len(ids) > _MAX_SHOWN:
+        ids = [*ids[: _MAX_SHOWN // 2], f"({len(ids) - _MAX_SHOWN} more)", *ids[-_MAX_SHOWN // 2 :]]
+    findings.note("plan.cycle", f"steps wait for each other: {' -> '.join(ids)}", path, "take one of these out")
+
+
+def _planned(step: dict[str, Any], specs: Mapping[str, DriverSpec], wiring: Wiring, index: int) -> PlannedStep:
+    return PlannedStep(
+        id=step["id"],
+        driver=step["driver"],
+        spec=specs[step["driver"]],
+        config=step["config"],
+        inputs=wiring.edges[index],
+        values=wiring.values[index],
+        after=wiring.after(index),
+        options={key: step[key] for key in STEP_OPTIONS if key in step},
+    )
+
+
+def _staged(manifest: Manifest, steps: list[PlannedStep], wiring: Wiring, findings: Findings) -> Plan:
+    needs = {step["id"]: names for step, names in zip(manifest["steps"], wiring.needs, strict=True)}
+    edges = choose_kinds(steps, [edge for step in steps for edge in step.inputs.values()], needs)
+    inputs: dict[str, dict[str, Edge]] = {}
+    for edge in edges:
+        inputs.setdefault(edge.consumer, {})[edge.name] = edge
+    steps = [replace(step, inputs=inputs[step.id]) if step.id in inputs else step for step in steps]
+    return Plan(
+        manifest=manifest,
+        steps=tuple(steps),
+        stages=make_stages(steps, edges),
+        edges=tuple(edges),
+        fingerprint=fingerprint(manifest.to_dict(), (step.driver for step in steps)),
+        warnings=tuple(findings.warnings),
+    )
+
+
+def _warn_of_unused(manifest: Manifest, specs: Mapping[str, DriverSpec], wiring: Wiring, findings: Findings) -> None:
+    used = {edge.producer for edges in wiring.edges for edge in edges.values()}
+    for index, step in enumerate(manifest["steps"]):
+        spec = specs[step["driver"]]
+        # A driver that says nothing of itself may well be there for what it does, not for what it gives.
+        says = spec.role == "extractor" or spec.config_model is not None
+        if says and spec.outputs and spec.role != "writer" and step["id"] not in used:
+            message = f"nothing uses the output of step {step['id']!r}"
+            problem = manifest.problem("plan.unused_output", message, ("steps", index), "write it, or remove the step")
+            findings.add(replace(problem, severity="warning"))
