@@ -142,14 +142,15 @@ def unpack(
 
 def _walk(root: Path) -> Iterator[tuple[str, bool]]:
     """What is below ``root``: relative posix path and whether it is a folder, sorted as whole paths."""
-    inside = root.resolve()
+    inside = Path(os.path.realpath(root))
     found: list[tuple[str, bool]] = []
     for place, folders, files in os.walk(root, onerror=_unless_missing(root)):
         folders[:] = [name for name in folders if not (Path(place) / name).is_symlink()]
         found += [((Path(place) / name).relative_to(root).as_posix(), True) for name in folders]
         for name in files:
             path = Path(place) / name
-            real = path.resolve() if path.is_symlink() else path
+            # realpath, not resolve(): a link to itself leads nowhere and is left out, instead of a RuntimeError.
+            real = Path(os.path.realpath(path)) if path.is_symlink() else path
             if (real is path or real.is_relative_to(inside)) and real.is_file():
                 found.append((path.relative_to(root).as_posix(), False))
     yield from sorted(found)
@@ -218,7 +219,8 @@ def _safe_place(member: tarfile.TarInfo, root: Path) -> Path:
     ):
         raise _unsafe(f"{member.name!r} in the archive lies outside of it", member.name)
     place = root / relative
-    if not place.parent.resolve().is_relative_to(root.resolve()) or (member.isdir() and place.is_symlink()):
+    real = Path(os.path.realpath(place.parent))
+    if not real.is_relative_to(os.path.realpath(root)) or (member.isdir() and place.is_symlink()):
         raise _unsafe(f"{member.name!r} in the archive would be written through a link to outside", member.name)
     return place
 

@@ -16,7 +16,17 @@ from typing import Any, Literal, Protocol, TypedDict
 from osiris.core.errors import UsageError
 from osiris.core.events.jsonable import jsonable
 
-__all__ = ["SCHEMA_VERSION", "Event", "EventBus", "EventType", "Metric", "Sink", "event_type"]
+__all__ = [
+    "OWN_EVENTS",
+    "OWN_METRICS",
+    "SCHEMA_VERSION",
+    "Event",
+    "EventBus",
+    "EventType",
+    "Metric",
+    "Sink",
+    "event_type",
+]
 
 SCHEMA_VERSION = "1"
 """Version of the form of events and metrics; in every record as ``schema``."""
@@ -68,6 +78,20 @@ class Sink(Protocol):
         """No record comes after this."""
 
 
+OWN_EVENTS = frozenset(
+    {f"{phase}_{end}" for phase in ("run", "prepare", "execute", "collect") for end in ("start", "complete", "failed")}
+    | {f"step_{what}" for what in ("start", "progress", "complete", "failed", "skipped")}
+    | {"run_cancelled", "connection_resolved", "output_written", "artifact_created"}
+    | {"execution_interrupted", "cleanup_complete", "sink_dropped"}
+)
+"""The events that the shipped schema describes. Programs look for them, so that their names are never redacted."""
+
+OWN_METRICS = frozenset(
+    {"rows_read", "rows_written", "bytes_read", "bytes_written", "step_duration_ms", "execution_time_ms"}
+    | {"overhead_ms", "memory_usage_mb", "memory_peak_mb", "cpu_percent"}
+)
+"""The metrics that the shipped schema describes."""
+
 _ERROR_ENDINGS = ("_failed", "_error", "_cancelled", "_interrupted")
 
 
@@ -110,7 +134,8 @@ class EventBus:
 
     def __init__(self, session_id: str, *, redact: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None) -> None:
         self.session_id = session_id
-        self._redact: Callable[[Mapping[str, Any]], dict[str, Any]] = redact or dict
+        # Not `redact or dict`: a redactor that has nothing to replace yet may well be false.
+        self._redact: Callable[[Mapping[str, Any]], dict[str, Any]] = dict if redact is None else redact
         self._sinks: list[Sink] = []
         self._events: list[Event] = []
         self._metrics: list[Metric] = []
@@ -141,12 +166,14 @@ class EventBus:
         ``data`` is copied as plain JSON values (see :func:`~osiris.core.events.jsonable.jsonable`). Keys that the
         bus stamps itself (``seq``, ``ts``, ...) are kept under ``data_<key>``.
         """
-        body = _unreserved(self._redact(jsonable(data or {})))
+        body = _unreserved(self._redact(_plain(data)))
         kind = body.pop("type", None)
         if kind not in ("start", "complete", "error", "info"):
             if kind is not None:
                 body["data_type"] = kind
             kind = event_type(event)
+        if event not in OWN_EVENTS:
+            event = self._redacted_name(event)
         with self._lock:
             record: Event = {
                 "schema": SCHEMA_VERSION,
@@ -168,7 +195,9 @@ class EventBus:
             UsageError: ``value`` is not a number.
         """
         number = _number(metric, value)
-        body = _unreserved(self._redact(jsonable(tags)))
+        body = _unreserved(self._redact(_plain(tags)))
+        if metric not in OWN_METRICS:
+            metric = self._redacted_name(metric)
         with self._lock:
             record: Metric = {
                 "schema": SCHEMA_VERSION,
@@ -179,7 +208,7 @@ class EventBus:
                 "value": number,
             }
             if unit is not None:
-                record["unit"] = unit
+                record["unit"] = str(unit)
             record.update(body)  # type: ignore[typeddict-item]  # open-ended by design
             self._metrics.append(record)
             self._tell("on_metric", record)
@@ -194,6 +223,9 @@ class EventBus:
                     sink.close()
                 except Exception:
                     _log.exception("event sink %r could not be closed", sink)
+
+    def _redacted_name(self, name: str) -> str:
+        return str(self._redact({"name": str(name)})["name"])
 
     def _next(self) -> int:
         self._seq += 1
@@ -246,6 +278,13 @@ def _unwrapped(value: Any) -> int | float | None:
     except (TypeError, ValueError):
         return None
     return plain if isinstance(plain, int | float) else None
+
+
+def _plain(data: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not data:
+        return {}
+    plain = jsonable(data)
+    return plain if isinstance(plain, dict) else {"data": plain}
 
 
 def _unreserved(body: dict[str, Any]) -> dict[str, Any]:

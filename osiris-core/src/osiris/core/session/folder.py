@@ -52,7 +52,7 @@ class Session:
     def __init__(self, info: SessionInfo, *, plan: Plan | None = None, redact: Redact | None = None) -> None:
         self._info = info
         self._plan = plan
-        self._redact = redact or _process_redactor()
+        self._redact = _process_redactor() if redact is None else redact
         self._bus: EventBus | None = None
 
     @classmethod
