@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -82,13 +83,14 @@ class StepRun:
 
         def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             report, first = self.report, counted.take()
-            for batch in batches:
-                self.ctx.raise_if_cancelled()
-                if first:
-                    report.rows_in += batch.num_rows
-                    report.bytes_in += batch.nbytes
-                    self._tell_progress(report.rows_in)
-                yield batch
+            with _closing(batches):
+                for batch in batches:
+                    self.ctx.raise_if_cancelled()
+                    if first:
+                        report.rows_in += batch.num_rows
+                        report.bytes_in += batch.nbytes
+                        self._tell_progress(report.rows_in)
+                    yield batch
             self.unread.discard(name)
 
         def reported(rows: int, size: int) -> None:
@@ -107,12 +109,13 @@ class StepRun:
         def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             report, first = self.report, counted.take()
             try:
-                for batch in batches:
-                    if first:
-                        report.rows_out += batch.num_rows
-                        report.bytes_out += batch.nbytes
-                        self._tell_progress(report.rows_out)
-                    yield batch
+                with _closing(batches):
+                    for batch in batches:
+                        if first:
+                            report.rows_out += batch.num_rows
+                            report.bytes_out += batch.nbytes
+                            self._tell_progress(report.rows_out)
+                        yield batch
             except GeneratorExit:
                 raise  # the reader has enough: no failure
             except BaseException as error:
@@ -131,17 +134,13 @@ class StepRun:
         if not channel.wait_until_wanted():
             return
         batches = dataset.batches()
-        try:
+        with _closing(batches):
             for batch in batches:
                 begun = perf_counter()
                 wanted = channel.put(batch)
                 self._waited += perf_counter() - begun
                 if not wanted:
                     break
-        finally:
-            close = getattr(batches, "close", None)
-            if close is not None:
-                close()
 
     @property
     def side_outputs(self) -> list[str]:
@@ -161,9 +160,11 @@ class StepRun:
         driver, self._driver = self._driver, None
         # A driver object that was registered as such belongs to who registered it, and is used again.
         if driver is not None and not DriverRegistry.is_shared(self.step.driver):
-            close = getattr(driver, "close", None)
-            if close is not None:
-                close()
+            try:
+                _close(driver)
+            except BaseException as error:
+                self._blame(self, error)
+                raise
 
     def _open_outputs(self, result: Any) -> dict[str, Any]:
         if result is None:
@@ -188,6 +189,21 @@ class StepRun:
         if now - self._told >= _PROGRESS_SECONDS:
             self._told = now
             self.ctx.log_event("step_progress", {"rows": rows})
+
+
+def _close(holder: Any) -> None:
+    close = getattr(holder, "close", None)
+    if close is not None:
+        close()
+
+
+@contextmanager
+def _closing(batches: Iterator[pa.RecordBatch]) -> Iterator[None]:
+    """Tell a source at once that nobody reads on, instead of when its generator happens to be collected."""
+    try:
+        yield
+    finally:
+        _close(batches)
 
 
 class StepThread:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -120,30 +121,57 @@ class DatasetStore:
             self._files += 1
             file = self._dir / f"spool-{self._files}.arrows"
         rows = 0
+        target = _SpoolFile(file, schema)
         try:
-            # Private, because it holds the user's data.
-            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # The stream form, not the file form: that one cannot hold dictionaries that change between batches.
-            with pa.OSFile(str(file), "wb") as target, pa.ipc.new_stream(target, schema) as writer:
-                file.chmod(0o600)
-                for batch in batches:
-                    _write(writer, batch, file)
-                    rows += batch.num_rows
+            for batch in batches:
+                target.write(batch)
+                rows += batch.num_rows
+            target.close()
         except BaseException:
-            file.unlink(missing_ok=True)
+            target.discard()
             raise
         return file, rows
 
 
-def _write(writer: pa.RecordBatchStreamWriter, batch: pa.RecordBatch, file: Path) -> None:
-    try:
-        writer.write_batch(batch)
-    except OSError as error:
-        raise ExecutionError(
-            f"cannot keep intermediate data on disk: {error.strerror or error}",
-            hint=f"free space where {file.parent} is, or raise the memory budget",
-            code="store.spool_failed",
-        ) from error
+class _SpoolFile:
+    """An Arrow stream on disk; every failure to write is the same clear error.
+
+    The stream form, not the file form: that one cannot hold dictionaries that change between batches.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        with self._disk_errors():
+            # Private, because it holds the user's data.
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._file = pa.OSFile(str(path), "wb")
+            self._writer = pa.ipc.new_stream(self._file, schema)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        with self._disk_errors():
+            self._writer.write_batch(batch)
+
+    def close(self) -> None:
+        with self._disk_errors():
+            self._writer.close()
+            self._file.close()
+
+    def discard(self) -> None:
+        with suppress(ExecutionError):  # closing writes the end mark, which fails again on a full disk
+            self.close()
+        self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ExecutionError(
+                f"cannot keep intermediate data on disk: {error.strerror or error}",
+                hint=f"free space where {self._path.parent} is, or raise the memory budget",
+                code="store.spool_failed",
+            ) from error
 
 
 def _mapped(file: Path, schema: pa.Schema, rows: int) -> Dataset:

@@ -1,0 +1,143 @@
+"""prepare, execute, collect, close: the order, the events, and which error wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from osiris.core.errors import ExecutionError, PlanError, PrepareError, Problem
+from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun
+from osiris.core.lifecycle import run_pipeline
+
+MANIFEST = {"version": "1.0.0", "name": "orders", "steps": [{"id": "a", "driver": "x.y"}]}
+
+
+class Scripted(ExecutionAdapter):
+    """Does as told, and remembers the order."""
+
+    def __init__(self, collected: dict[str, Any] | None = None, **raises: BaseException) -> None:
+        self.order: list[str] = []
+        self._raises = raises
+        self._collected = collected or {"status": "success", "steps_completed": 1, "total_rows": 3, "zone": "eu"}
+
+    def _do(self, phase: str) -> None:
+        self.order.append(phase)
+        if phase in self._raises:
+            raise self._raises[phase]
+
+    def prepare(self, manifest: Any, context: ExecutionContext) -> PreparedRun:
+        self._do("prepare")
+        return PreparedRun(manifest=manifest)
+
+    def execute(self, prepared: PreparedRun, context: ExecutionContext) -> None:
+        self._do("execute")
+
+    def collect(self, prepared: PreparedRun, context: ExecutionContext) -> dict[str, Any]:
+        self._do("collect")
+        return self._collected
+
+    def close(self) -> None:
+        self._do("close")
+
+
+def told(context: ExecutionContext) -> list[str]:
+    return [event["event"] for event in context.events]
+
+
+def test_success(context: ExecutionContext) -> None:
+    adapter = Scripted()
+    result = run_pipeline(adapter, MANIFEST, context, adapter_name="scripted")
+    assert adapter.order == ["prepare", "execute", "collect", "close"]
+    assert told(context) == [
+        "run_start",
+        "prepare_start", "prepare_complete",
+        "execute_start", "execute_complete",
+        "collect_start", "collect_complete",
+        "cleanup_complete",
+        "run_complete",
+    ]  # fmt: skip
+    assert (result.status, result.pipeline, result.adapter) == ("success", "orders", "scripted")
+    assert (result.steps_completed, result.steps_total, result.total_rows) == (1, 1, 3)
+    assert result.extras == {"zone": "eu"}
+    assert result.raise_for_status() is result
+    assert {m["metric"] for m in context.metrics} == {"execution_time_ms", "overhead_ms"}
+
+
+def test_a_failed_execute_is_still_collected_and_stays_the_cause(context: ExecutionContext) -> None:
+    first = ExecutionError("step a broke", code="test.broke")
+    adapter = Scripted(execute=first, collect=ValueError("and this too"), close=OSError("and that"))
+    result = run_pipeline(adapter, MANIFEST, context)
+    assert adapter.order == ["prepare", "execute", "collect", "close"]
+    assert result.status == "failed"
+    assert result.error is first
+    assert result.warnings == ("after the failure: and this too", "after the failure: and that")
+    assert told(context)[-4:] == ["collect_start", "collect_failed", "cleanup_complete", "run_failed"]
+    with pytest.raises(ExecutionError, match="step a broke"):
+        result.raise_for_status()
+
+
+def test_a_failed_prepare_ends_at_once_but_closes(context: ExecutionContext) -> None:
+    adapter = Scripted(prepare=PrepareError("no room"))
+    result = run_pipeline(adapter, MANIFEST, context)
+    assert adapter.order == ["prepare", "close"]
+    assert (result.status, type(result.error)) == ("failed", PrepareError)
+    assert told(context) == ["run_start", "prepare_start", "prepare_failed", "cleanup_complete", "run_failed"]
+
+
+def test_an_invalid_pipeline_keeps_its_kind(context: ExecutionContext) -> None:
+    error = PlanError(problems=[Problem(code="plan.x", message="no such step")])
+    result = run_pipeline(Scripted(prepare=error), MANIFEST, context)
+    assert result.error is error
+    assert result.to_dict()["error"]["facts"]["problems"][0]["message"] == "no such step"
+
+
+def test_a_failed_collect_or_close_is_no_success(context: ExecutionContext) -> None:
+    for phase in ("collect", "close"):
+        result = run_pipeline(Scripted(**{phase: OSError("gone")}), MANIFEST, context)
+        assert result.status == "failed"
+        assert str(result.error) == "gone"
+
+
+def test_an_adapter_that_claims_success_does_not_hide_the_error(context: ExecutionContext) -> None:
+    result = run_pipeline(Scripted({"status": "success"}, execute=ExecutionError("no")), MANIFEST, context)
+    assert result.status == "failed"
+
+
+@pytest.mark.parametrize("claimed", ["failed", "", None, "ok?"])
+def test_an_adapter_that_claims_anything_else_has_failed(context: ExecutionContext, claimed: Any) -> None:
+    result = run_pipeline(Scripted({"status": claimed}), MANIFEST, context)
+    assert result.status == "failed"
+    assert isinstance(result.error, ExecutionError)
+    assert result.error.code == "adapter.no_error"
+
+
+def test_the_older_guides_completed_is_success(context: ExecutionContext) -> None:
+    assert run_pipeline(Scripted({"status": "completed"}), MANIFEST, context).status == "success"
+
+
+def test_collect_that_gives_nothing(context: ExecutionContext) -> None:
+    class Bare(Scripted):
+        def collect(self, prepared: PreparedRun, context: ExecutionContext) -> dict[str, Any]:
+            return None  # type: ignore[return-value]  # as people write it
+
+    assert run_pipeline(Bare(), MANIFEST, context).status == "success"
+
+
+def test_ctrl_c_is_a_cancelled_run(context: ExecutionContext) -> None:
+    adapter = Scripted(execute=KeyboardInterrupt())
+    result = run_pipeline(adapter, MANIFEST, context)
+    assert adapter.order == ["prepare", "execute", "collect", "close"]
+    assert result.status == "cancelled"
+    assert result.error is not None
+    assert result.error.facts["signal"] == 2  # type: ignore[attr-defined]
+    assert told(context)[-1] == "run_cancelled"
+    assert context.cancellation.requested
+
+
+def test_every_start_has_exactly_one_end(context: ExecutionContext) -> None:
+    run_pipeline(Scripted(execute=ExecutionError("no")), MANIFEST, context)
+    names = told(context)
+    for phase in ("prepare", "execute", "collect"):
+        assert names.count(f"{phase}_start") == 1
+        assert names.count(f"{phase}_complete") + names.count(f"{phase}_failed") == 1
