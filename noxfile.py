@@ -54,15 +54,15 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     sources = os.pathsep.join(str(folder / "src") for folder in MEMBERS)
-    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": sources})
+    session.run("lint-imports", "--no-cache", "--no-logo", env={"PYTHONPATH": sources})
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Strict types, in every distribution and in this file."""
+    """Strict types, in every distribution, in the benchmarks and in this file."""
     install_workspace(session, *group("types"))
     session.run("mypy", *[str((folder / "src").relative_to(ROOT)) for folder in MEMBERS])
-    session.run("mypy", "noxfile.py")
+    session.run("mypy", "noxfile.py", "benchmarks")
 
 
 @nox.session
@@ -115,10 +115,11 @@ def group(name: str) -> list[str]:
 
 def install_workspace(session: nox.Session, *requirements: str) -> None:
     """Install every distribution of the workspace as users get it: built, not editable."""
-    fresh: list[str] = []
-    if session.venv_backend == "uv":  # which would take an earlier build of an unchanged version from its cache
-        fresh = [f"--reinstall-package={name}" for name in NAMES.values()]
-    session.install(*fresh, *[f"./{folder.relative_to(ROOT)}" for folder in MEMBERS], *requirements)
+    options: list[str] = []
+    if session.venv_backend == "uv":
+        # It would take an earlier build of an unchanged version from its cache, and leave compiling to each start.
+        options = ["--compile-bytecode", *[f"--reinstall-package={name}" for name in NAMES.values()]]
+    session.install(*options, *[f"./{folder.relative_to(ROOT)}" for folder in MEMBERS], *requirements)
 
 
 def run_demo(session: nox.Session, folder: Path, scripts: Path | None = None) -> None:

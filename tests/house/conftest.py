@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,21 @@ class Distribution:
     @property
     def modules(self) -> list[Path]:
         return sorted((self.folder / "src").rglob("*.py"))
+
+
+def find_imports(tree: ast.AST) -> Iterator[str]:
+    """The modules that running this code may import, dotted; not those for type checkers only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module and not node.level:
+                yield node.module
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for other in node.orelse:
+                yield from find_imports(ast.Module([other], []))
+        else:
+            yield from find_imports(node)
 
 
 def read_distributions() -> list[Distribution]:
@@ -69,3 +86,9 @@ def modules() -> dict[str, Path]:
 def workspace() -> dict[str, Any]:
     """The root's pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def imported() -> Callable[[str | ast.AST], set[str]]:
+    """The modules that some code may import when it runs, dotted; not those for type checkers only."""
+    return lambda code: set(find_imports(ast.parse(code) if isinstance(code, str) else code))
