@@ -36,9 +36,10 @@ class AdapterFactory:
         Raises:
             PluginBrokenError: It cannot be called, or is a class without prepare, execute and collect.
         """
+        given: Any = adapter  # whatever a caller without a type checker hands over
         phases = ("prepare", "execute", "collect")
-        made_of_phases = not isinstance(adapter, type) or all(hasattr(adapter, phase) for phase in phases)
-        if not (callable(adapter) and made_of_phases):
+        made_of_phases = not isinstance(given, type) or all(hasattr(given, phase) for phase in phases)
+        if not (callable(given) and made_of_phases):
             raise PluginBrokenError(
                 f"adapter {name!r} is not a class with prepare, execute and collect",
                 hint="derive it from osiris.core.execution_adapter.ExecutionAdapter",

@@ -233,7 +233,7 @@ class DriverRegistry:
         """
         found = cls._registered.get(name)
         if found is None:
-            made = _catalog().load_driver(name)()
+            made: Any = _catalog().load_driver(name)()
         else:
             driver = found[0]
             if hasattr(driver, "run") and not isinstance(driver, type):

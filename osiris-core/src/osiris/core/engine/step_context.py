@@ -45,7 +45,8 @@ class EngineStepContext:
         self._report = report
         self._settings = settings
         self._door = door
-        self._temp_dir = temp_root / report.id
+        self._temp_root = temp_root
+        self._temp_dir: Path | None = None
         self._outputs = outputs
 
     @property
@@ -58,7 +59,9 @@ class EngineStepContext:
     @property
     def temp_dir(self) -> Path:
         """See :class:`~osiris.core.driver.StepContext`."""
-        self._temp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._temp_dir is None:
+            self._temp_dir = self._temp_root / self.step_id
+            self._temp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._temp_dir
 
     @property
@@ -97,5 +100,5 @@ class EngineStepContext:
 
     def remove_temporary_files(self) -> None:
         """Remove the step's temporary folder, if it was ever made."""
-        if self._temp_dir.exists():
+        if self._temp_dir is not None:
             shutil.rmtree(self._temp_dir, ignore_errors=True)
