@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from osiris.core.errors import ExecutionError, OsirisError, RunCancelledError
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun, RunResult, Status
+from osiris.core.plugins import Catalog
 
 __all__ = ["run_pipeline"]
 
@@ -47,6 +48,8 @@ class _Run:
 
     def go(self) -> RunResult:
         begun = perf_counter()
+        for sink in Catalog.current().event_sinks(self.context):
+            self.context.bus.subscribe(sink)
         self.context.log_event("run_start", {"pipeline": self._name(), "adapter": self.adapter_name})
         collected: Mapping[str, Any] = {}
         prepared = self._phase("prepare", lambda: self.adapter.prepare(self.manifest, self.context), PreparedRun())

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DatasetError
+from osiris.core.python_values import to_array
 
 __all__ = ["open_tabular"]
 
@@ -44,7 +45,7 @@ def _as_table(data: Any, name: str) -> pa.Table | None:
     if _is_pandas(data):
         return _from_pandas(data, name)
     if isinstance(data, Mapping):
-        return _converted(lambda: pa.table(dict(data)), name)
+        return _converted(lambda: pa.table({key: _column(values) for key, values in data.items()}), name)
     if isinstance(data, list) and all(isinstance(row, Mapping) for row in data):
         return _from_rows(data, name)
     return None
@@ -69,7 +70,11 @@ def _from_pandas(frame: Any, name: str) -> pa.Table:
 def _from_rows(rows: list[Mapping[str, Any]], name: str) -> pa.Table:
     # Table.from_pylist looks at the first row's keys only and would drop a column that comes later.
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return _converted(lambda: pa.table({key: [row.get(key) for row in rows] for key in columns}), name)
+    return _converted(lambda: pa.table({key: to_array([row.get(key) for row in rows]) for key in columns}), name)
+
+
+def _column(values: Any) -> Any:
+    return to_array(values) if isinstance(values, list) else values
 
 
 def _converted(make: Any, name: str) -> pa.Table:
