@@ -41,11 +41,14 @@ def test_the_same_as_pyarrow(values: list[Any]) -> None:
         [Decimal("10.10"), None],
         [[1], [2, 3]],
         [{"a": 1}, None],
-        [2**63, 2**64 - 1],
     ],
 )
 def test_other_values_are_left_to_pyarrow(values: list[Any]) -> None:
     assert to_array(values).equals(pa.array(values))
+
+
+def test_large_integers_are_unsigned() -> None:
+    assert to_array([2**63, None, 2**64 - 1]).equals(pa.array([2**63, None, 2**64 - 1], pa.uint64()))
 
 
 def test_what_has_no_exact_form_is_refused() -> None:
@@ -57,7 +60,8 @@ def test_what_has_no_exact_form_is_refused() -> None:
 
 def test_pandas_is_not_imported() -> None:
     code = (
-        "import sys; from osiris.core.dataset import Dataset; rows = [{'n': 1, 's': 'x', 'f': .5, 'b': True}, {'n': None}]; "
+        "import sys; from osiris.core.dataset import Dataset\n"
+        "rows = [{'n': 1, 's': 'x', 'f': .5, 'b': True}, {'n': None}]\n"
         "print(Dataset.of(rows).table().to_pylist(), 'pandas' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -2,7 +2,7 @@
 
 ``pa.array(<list>)`` imports pandas wherever it is installed, only to ask whether the list is a Series: 0.7 s, more than
 a small run takes altogether. What drivers give most (integers, floats, booleans, texts, bytes, None) is therefore laid
-out here; the result is the same array.
+out here; the result is the same array, but for integers from 2**63 on, which pyarrow refuses and uint64 holds.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ def _numbers(code: str, kind: pa.DataType) -> Callable[[Sequence[Any]], pa.Array
     return make
 
 
+def _integers(values: Sequence[Any]) -> pa.Array:
+    try:
+        return _numbers("q", pa.int64())(values)
+    except OverflowError:
+        return _numbers("Q", pa.uint64())(values)  # which pyarrow does not guess by itself
+
+
 def _booleans(values: Sequence[Any]) -> pa.Array:
     valid, nulls = _validity(values)
     return pa.Array.from_buffers(pa.bool_(), len(values), [valid, _bits([value is True for value in values])], nulls)
@@ -73,7 +80,7 @@ def _bits(flags: list[bool]) -> pa.Buffer:
 
 
 _MAKERS: dict[type, Callable[[Sequence[Any]], pa.Array]] = {
-    int: _numbers("q", pa.int64()),
+    int: _integers,
     float: _numbers("d", pa.float64()),
     bool: _booleans,
     str: _texts,
