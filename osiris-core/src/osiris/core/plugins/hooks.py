@@ -47,7 +47,8 @@ class Hooks:
             self._pluggy.check_pending()
         except pluggy.PluginValidationError as error:
             unknown = self._unknown_hook(module)
-            self._pluggy.unregister(module)
+            if self._pluggy.is_registered(module):
+                self._pluggy.unregister(module)
             if unknown is None:
                 raise misfit(entry, f"a hook of it does not fit: {_one_line(error)}") from error
             raise misfit(entry, unknown) from error
