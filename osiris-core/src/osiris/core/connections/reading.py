@@ -32,8 +32,9 @@ def read_connections(file: Path) -> list[Connection]:
     Raises:
         ConnectionConfigError: With every mistake found.
     """
+    text = _text_of(file)
     try:
-        document = compose(_text_of(file), str(file))
+        document = compose(text, str(file))
     except InvalidPipelineError as error:
         raise ConnectionConfigError(problems=[_ours(problem) for problem in error.problems]) from None
     report = Report(str(file), document.place)
@@ -56,7 +57,8 @@ def _text_of(file: Path) -> str:
 
 
 def _unreadable(file: Path, why: str, hint: str | None) -> ConnectionConfigError:
-    return ConnectionConfigError(f"{file} {why}", hint=hint, code="connection.file", path=str(file))
+    problem = Problem(code="connection.file", message=f"the file {why}", hint=hint, file=str(file))
+    return ConnectionConfigError(problems=[problem])
 
 
 def _ours(problem: Problem) -> Problem:
@@ -169,9 +171,9 @@ class _Reader:
 
 
 def _paths(value: Any, path: Position) -> list[Position]:
-    """The path of every text in nested mappings and lists."""
+    """The path of everything below ``path`` in nested mappings and lists."""
     if isinstance(value, Mapping):
-        return [found for key, item in value.items() for found in _paths(item, (*path, key))]
-    if isinstance(value, list):
-        return [found for index, item in enumerate(value) for found in _paths(item, (*path, index))]
-    return [path] if isinstance(value, str) else []
+        items: list[tuple[str | int, Any]] = list(value.items())
+    else:
+        items = list(enumerate(value)) if isinstance(value, list) else []
+    return [found for key, item in items for found in ((*path, key), *_paths(item, (*path, key)))]

@@ -44,11 +44,13 @@ class Redactor:
         return bool(self._whole)
 
     def add(self, value: str) -> None:
-        """Register a secret; an empty one is ignored.
+        """Register a secret; one of spaces alone is ignored.
 
         Shorter than 4 characters, it is replaced only where it is the whole text; of digits only and shorter
         than 8, only where no letter or digit touches it.
         """
+        if not value.strip():
+            return
         whole, inside, tokens = set[str](), set[str](), set[str]()
         for part in _parts(value):
             forms = {form for form in _forms(part) if form}

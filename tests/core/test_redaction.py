@@ -1,0 +1,218 @@
+"""Registered values never come out in clear, in whatever form."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import textwrap
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from osiris.core.connections import MASK, Redactor
+
+SECRET = "p@ss/w\"o'rd\\ ü+1"
+
+
+@pytest.fixture
+def redactor():
+    made = Redactor()
+    made.add(SECRET)
+    return made
+
+
+FORMS = {
+    "plain": str,
+    "quote": quote,
+    "quote all": lambda text: quote(text, safe=""),
+    "lower": lambda text: quote(text, safe="").lower().replace("p%40", "p%40"),
+    "quote_plus": quote_plus,
+    "json": json.dumps,
+    "json utf-8": lambda text: json.dumps(text, ensure_ascii=False),
+    "repr": repr,
+    "repr bytes": lambda text: repr(text.encode()),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "url-safe base64": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "dsn": lambda text: f"mysql://app:{quote_plus(text)}@host/db",
+    "nested": lambda text: json.dumps({"a": [text]}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_usual_forms_are_replaced(redactor, form):
+    shown = FORMS[form](SECRET)
+    redacted = redactor.text(f"before {shown} after")
+    assert MASK in redacted
+    assert redacted.startswith("before ")
+    assert redacted.endswith(" after")
+    assert "w%22" not in redacted
+    assert "rd" not in redacted
+
+
+def test_basic_authorization_is_replaced(redactor):
+    for user in ("a", "ab", "abc", "abcd"):
+        header = base64.b64encode(f"{user}:{SECRET}".encode()).decode()
+        redacted = redactor.text(f"Authorization: Basic {header}")
+        assert MASK in redacted
+        assert len(redacted) < len("Authorization: Basic ") + len(user) * 2 + 14
+
+
+def test_lines_of_a_key_are_replaced():
+    lines = [f"MIIEvQIBADANBgkqhkiG9w0BAQEF{i}" for i in range(3)]
+    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "ab", "-----END PRIVATE KEY-----"])
+    redactor = Redactor()
+    redactor.add(key + "\n")
+    assert redactor.text(f"x {key} y") == f"x {MASK} y"
+    assert redactor.text(f"in line {lines[1]}!") == f"in line {MASK}!"
+    assert redactor.text("about ab") == "about ab"
+
+
+def test_the_password_of_a_url_is_a_secret_by_itself():
+    redactor = Redactor()
+    redactor.add("postgres://app:s3cr%2Ft@db.example.org/shop")
+    assert redactor.text("login with s3cr/t or s3cr%2Ft failed") == "login with *** or *** failed"
+    assert redactor.text("db.example.org") == "db.example.org"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("abc", "abc", "***"),
+        ("abc", "abcdef abc", "abcdef abc"),
+        ("abcd", "xabcdx", "x***x"),
+        ("2026", "pin 2026.", "pin ***."),
+        ("2026", "run_20261122 in 2026x", "run_20261122 in 2026x"),
+        ("20261122", "run_20261122x", "run_***x"),
+        ("", "", ""),
+        ("      ", "a       b", "a       b"),
+    ],
+)
+def test_short_values_are_replaced_with_care(secret, text, shown):
+    redactor = Redactor()
+    redactor.add(secret)
+    assert redactor.text(text) == shown
+
+
+def test_the_longest_goes_first():
+    redactor = Redactor()
+    redactor.add("secret")
+    redactor.add("secret-and-more")
+    assert redactor.text("secret-and-more secret-and") == "*** ***-and"
+
+
+def test_nested_data_is_redacted_keys_and_values(redactor):
+    data = {
+        "a": SECRET,
+        SECRET: 1,
+        "list": [SECRET, (f"x{SECRET}",), {"k": SECRET}],
+        "number": 5,
+        "none": None,
+        "yes": True,
+        "path": Path("/x") / "y",
+        "error": ValueError(f"bad {SECRET}"),
+        "bytes": b"plain",
+        "decimal": Decimal("1.5"),
+    }
+    assert redactor(data) == {
+        "a": MASK,
+        MASK: 1,
+        "list": [MASK, [f"x{MASK}"], {"k": MASK}],
+        "number": 5,
+        "none": None,
+        "yes": True,
+        "path": Path("/x/y"),
+        "error": f"bad {MASK}",
+        "bytes": b"plain",
+        "decimal": Decimal("1.5"),
+    }
+    assert data["a"] == SECRET
+
+
+def test_nothing_registered_is_a_plain_copy():
+    redactor = Redactor()
+    data = {"a": ["x"]}
+    assert redactor(data) == data
+    assert redactor(data) is not data
+    assert redactor(data)["a"] is data["a"]
+    assert not redactor
+    redactor.add("secret")
+    assert redactor
+    redactor.clear()
+    assert redactor.text("secret") == "secret"
+
+
+@settings(deadline=None, derandomize=True)
+@example(["aaaa", "aaaab", "aaab"], "xaaaabx")
+@given(st.lists(st.text(alphabet="ab/+ %\n", min_size=4, max_size=8), min_size=1, max_size=5), st.text("ab/+ %\n"))
+def test_no_registered_value_is_left(secrets, text):
+    redactor = Redactor()
+    for secret in secrets:
+        redactor.add(secret)
+    redacted = redactor.text(f"{text}{secrets[0]}{text}")
+    # What the masks stand between may be next to each other, but no secret is whole any more.
+    assert not [secret for secret in secrets if secret in redacted]
+
+
+def test_a_traceback_is_redacted():
+    program = f"""
+        import logging, sys, threading
+        from osiris.core.connections import REDACTOR, install_log_filter, redacted_traceback
+        REDACTOR.add({SECRET!r})
+        install_log_filter()
+        install_log_filter()
+        logging.basicConfig(level="DEBUG", stream=sys.stderr)
+        log = logging.getLogger("some.library")
+        log.warning("connecting with %s", {SECRET!r})
+        log.info("plain %d", 3)
+        log.info("wrong %d %d", {SECRET!r})
+        def connect(password):
+            raise ConnectionError("no login with " + password)
+        try:
+            connect({SECRET!r})
+        except ConnectionError as error:
+            log.exception("it failed")
+            print(redacted_traceback(error), file=sys.stderr)
+        thread = threading.Thread(target=connect, args=({SECRET!r},))
+        thread.start()
+        thread.join()
+        connect({SECRET!r})
+    """
+    finished = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60
+    )
+    assert finished.returncode == 1
+    told = finished.stderr
+    assert "connecting with ***" in told
+    assert "plain 3" in told
+    assert told.count("ConnectionError: no login with ***") == 4
+    assert told.count("Traceback") >= 4
+    # Python shows source lines: of a program given with -c there are none.
+    for form in ("plain", "repr", "quote", "json"):
+        assert FORMS[form](SECRET).strip("'\"") not in told
+
+
+def test_log_records_without_a_secret_keep_their_arguments():
+    program = """
+        import logging
+        from osiris.core.connections import REDACTOR, install_log_filter
+        REDACTOR.add("s3cret-value")
+        install_log_filter()
+        records = []
+        handler = logging.Handler()
+        handler.emit = records.append
+        log = logging.getLogger("x")
+        log.addHandler(handler)
+        log.warning("%s rows", 3)
+        log.warning("%s", "s3cret-value")
+        print([(record.msg, record.args) for record in records])
+    """
+    finished = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert finished.stdout == "[('%s rows', (3,)), ('***', ())]\n"
