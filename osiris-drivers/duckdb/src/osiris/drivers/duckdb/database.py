@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,10 +14,12 @@ import pyarrow as pa
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 
-__all__ = ["Session", "connect", "quote_name", "quote_text"]
+__all__ = ["VERSION", "OpenError", "Session", "connect", "quote_name", "quote_text"]
 
 ROWS_PER_BATCH = 65_536
 VERSION: str = duckdb.__version__
+OpenError = duckdb.Error
+"""What :func:`connect` raises."""
 
 # By class name, most special first: older DuckDB lacks some of the classes.
 _CODES: Mapping[str, tuple[str, str]] = {
@@ -62,7 +65,7 @@ def connect(path: str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDB
     """Open a database, without any setting: steps that share a file must open it alike.
 
     Raises:
-        duckdb.Error: It cannot be opened.
+        OpenError: It cannot be opened.
     """
     return duckdb.connect(path, read_only=read_only)
 
@@ -83,9 +86,12 @@ class Session:
     An error that an input raised while DuckDB read it comes out as it was: see :meth:`guard_input`.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, ctx: StepContext) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, ctx: StepContext, *, release: Callable[[], object] | None = None
+    ) -> None:
         self._connection = connection
         self._ctx = ctx
+        self._release = release
         self._input_error: BaseException | None = None
         self._closed = False
 
@@ -117,6 +123,11 @@ class Session:
         with self._working():
             self._connection.unregister(name)
 
+    def discard(self, table: str) -> None:
+        """Drop a temporary table, if the transaction still allows it; a rollback drops it too."""
+        with suppress(duckdb.Error):
+            self._connection.execute(f"DROP TABLE IF EXISTS temp.{quote_name(table)}")
+
     def open(self, query: str) -> pa.RecordBatchReader:
         """Start ``query``; its rows are computed as :meth:`read` pulls them."""
         with self._working():
@@ -130,6 +141,24 @@ class Session:
             except StopIteration:
                 return None
             return batch
+
+    def profile(self) -> Mapping[str, Any]:
+        """What the operators of the last query did; needs the setting ``enable_profiling``."""
+        with self._working():
+            profile: Mapping[str, Any] = json.loads(self._connection.get_profiling_information())
+            return profile
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block, or nothing."""
+        self.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):  # not by execute(): a cancelled run must roll back too
+                self._connection.execute("ROLLBACK")
+            raise
 
     def guard_input(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The same batches; an error in them is kept, because DuckDB would hand on its text only."""
@@ -145,6 +174,8 @@ class Session:
             self._closed = True
             with suppress(duckdb.Error):
                 self._connection.close()
+            if self._release is not None:
+                self._release()
 
     @contextmanager
     def _working(self) -> Iterator[None]:

@@ -50,7 +50,8 @@ def exact_select(session: Session, query: str) -> str:
 def _exact(column: str, name: str, kind: Any) -> str:
     if kind.id in _INFINITE:
         text = f"column {name} holds infinity, which Arrow cannot say: replace it in the query, as with nullif"
-        return f"CASE WHEN isinf({column}) THEN error({quote_text(text)}) ELSE {column} END"
+        tested = f"CAST({column} AS TIMESTAMPTZ)" if kind.id == "timestamptz_ns" else column
+        return f"CASE WHEN isinf({tested}) THEN error({quote_text(text)}) ELSE {column} END"
     if kind.id == "interval":
         text = f"column {name} holds an interval of more than 2562047 hours: Arrow counts them in nanoseconds"
         return f"CASE WHEN abs(datepart('hour', {column})) >= 2562047 THEN error({quote_text(text)}) ELSE {column} END"

@@ -1,4 +1,4 @@
-"""A processor's inputs as tables: streamed where the query reads them once, else copied first."""
+"""A processor's inputs as tables: read from their files, streamed where the query reads them once, or copied first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError
 from osiris.drivers.duckdb.database import Session, quote_name
+from osiris.drivers.duckdb.pushdown import PushedInput, push_down
 from osiris.drivers.duckdb.statement import MANY, Uses
 
 __all__ = ["Inputs", "exact_reader"]
@@ -26,53 +27,90 @@ class Inputs:
         DriverError: ``duckdb.ambiguous_input``: two names that SQL cannot tell apart.
     """
 
-    def __init__(self, session: Session, inputs: Mapping[str, Any]) -> None:
-        self._session = session
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
         _refuse_twins(inputs)
         self._values = {name: item for name, item in inputs.items() if not isinstance(item, Dataset)}
         self._tables = _group(inputs)
+        self._pushed: list[PushedInput] = []
+        self._streamed = 0
 
     @property
     def names(self) -> list[str]:
-        """All names that a query may use."""
-        return [name for _, names in self._tables for name in names] + list(self._values)
+        """All tables that a query may read."""
+        return [name for _, names in self._tables for name in names]
 
-    def define(self, uses: Uses) -> None:
+    @property
+    def values(self) -> list[str]:
+        """All variables that a query may read."""
+        return list(self._values)
+
+    def define(self, session: Session, uses: Uses, *, pushdown: bool) -> None:
         """Make the tables and variables.
 
         Args:
-            uses: How often each name is read.
+            session: Where.
+            uses: How often each name, case-folded, is read.
+            pushdown: Whether DuckDB may read an input's files itself.
 
         Raises:
             DriverError: ``duckdb.input_not_used``, ``duckdb.input_type``.
         """
         totals = [sum(uses[name.casefold()] for name in names) for _, names in self._tables]
         self._refuse_unused(totals, uses)
+        self._pushed, self._streamed = [], 0
         for (dataset, names), total in zip(self._tables, totals, strict=True):
             if total == 0:
                 dataset.close()
                 continue
-            self._define_table(dataset, names[0], total)
+            if not (pushdown and self._push_down(session, dataset, names[0])):
+                self._streamed += not dataset.replayable
+                _define_table(session, dataset, names[0], total)
             for alias in names[1:]:
-                self._session.execute(f"CREATE TEMP VIEW {quote_name(alias)} AS FROM {quote_name(names[0])}")
+                session.execute(f"CREATE TEMP VIEW {quote_name(alias)} AS FROM {quote_name(names[0])}")
         for name, value in self._values.items():
-            self._session.execute(f"SET VARIABLE {quote_name(name)} = ?", [value])
+            session.execute(f"SET VARIABLE {quote_name(name)} = ?", [value])
+
+    @property
+    def pushed(self) -> bool:
+        """Whether DuckDB reads some input's files itself."""
+        return bool(self._pushed)
+
+    @property
+    def restartable(self) -> bool:
+        """Whether everything could be read again: a stream that was begun could not."""
+        return not self._streamed
+
+    def report(self, session: Session) -> None:
+        """Tell what DuckDB read from files, once the query has ended."""
+        if self._pushed:
+            profile = session.profile()
+            for pushed in self._pushed:
+                pushed.report(profile)
+
+    def drain(self) -> None:
+        """Read what DuckDB read from files as a stream, for the error that says file, line and value.
+
+        Raises:
+            OsirisError: That error, if there is one.
+        """
+        for pushed in self._pushed:
+            for _ in pushed.dataset.batches():
+                pass
 
     def close(self) -> None:
         """Nobody reads any further."""
         for dataset, _ in self._tables:
             dataset.close()
 
-    def _define_table(self, dataset: Dataset, name: str, uses: int) -> None:
-        reader = exact_reader(self._session, dataset, name)
-        if uses < MANY:
-            self._session.register(name, reader)
-            return
-        # A stream gives its rows once. DuckDB keeps the copy within memory_limit and spills the rest.
-        self._session.register("osiris_stream", reader)
-        self._session.execute(f"CREATE TEMP TABLE {quote_name(name)} AS FROM osiris_stream")
-        self._session.unregister("osiris_stream")
-        dataset.close()
+    def _push_down(self, session: Session, dataset: Dataset, name: str) -> bool:
+        source = dataset.source
+        if source is None or any(source.paths[:1] == other.source.paths[:1] for other in self._pushed):
+            return False  # the profile tells scans apart by their first file
+        pushed = push_down(session, dataset, name)
+        if pushed is None:
+            return False
+        self._pushed.append(pushed)
+        return True
 
     def _refuse_unused(self, totals: list[int], uses: Uses) -> None:
         unused = [names[0] for (_, names), total in zip(self._tables, totals, strict=True) if total == 0]
@@ -86,6 +124,18 @@ class Inputs:
                 code="duckdb.input_not_used",
                 inputs=unused,
             )
+
+
+def _define_table(session: Session, dataset: Dataset, name: str, uses: int) -> None:
+    reader = exact_reader(session, dataset, name)
+    if uses < MANY:
+        session.register(name, reader)
+        return
+    # A stream gives its rows once. DuckDB keeps the copy within memory_limit and spills the rest.
+    session.register("osiris_stream", reader)
+    session.execute(f"CREATE TEMP TABLE {quote_name(name)} AS FROM osiris_stream")
+    session.unregister("osiris_stream")
+    dataset.close()
 
 
 def exact_reader(session: Session, dataset: Dataset, name: str) -> pa.RecordBatchReader:

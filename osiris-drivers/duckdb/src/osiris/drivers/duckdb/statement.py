@@ -10,7 +10,7 @@ from typing import Any
 from osiris.core.errors import DriverError
 from osiris.drivers.duckdb.database import Session
 
-__all__ = ["MANY", "Uses", "check_query", "find_uses"]
+__all__ = ["MANY", "Uses", "check_query", "find_uses", "mentions"]
 
 MANY = 2
 """More than once, or nobody can tell."""
@@ -49,11 +49,13 @@ def find_uses(session: Session, query: str, setup: Iterable[str], names: Iterabl
     names = [name.casefold() for name in names]
     tree = _parse(session, query)
     if tree is None:
-        return {name: MANY if _mentions(query, name) or _mentions_any(setup, name) else 0 for name in names}
+        return {
+            name: MANY if mentions(query, name) or any(mentions(sql, name) for sql in setup) else 0 for name in names
+        }
     counts = _Counts(tree)
     uses = {}
     for name in names:
-        if _mentions_any(setup, name) or (counts.indirect and _mentions(query, name)):
+        if any(mentions(sql, name) for sql in setup) or (counts.indirect and mentions(query, name)):
             uses[name] = MANY
         else:
             uses[name] = counts.total(name)
@@ -66,13 +68,9 @@ def _parse(session: Session, query: str) -> Any | None:
     return None if tree.get("error") else tree
 
 
-def _mentions(sql: str, name: str) -> bool:
-    # More often than true is only slower: an input counted too often is copied first.
-    return name in sql.casefold()
-
-
-def _mentions_any(statements: Iterable[str], name: str) -> bool:
-    return any(_mentions(sql, name) for sql in statements)
+def mentions(sql: str, name: str) -> bool:
+    """Whether ``name`` stands somewhere in the text; True more often than it is meant."""
+    return name.casefold() in sql.casefold()
 
 
 class _Counts:

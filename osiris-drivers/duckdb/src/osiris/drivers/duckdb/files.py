@@ -1,0 +1,175 @@
+"""Database files that are open in this process: steps that use one file share it.
+
+DuckDB opens a file once per process, either read-only or for writing. So readers join whoever has it open; a writer
+that finds it open read-only waits until the readers have finished.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from osiris.core.driver import StepContext
+from osiris.core.errors import DriverError
+from osiris.drivers.duckdb.config import DuckdbConnection
+from osiris.drivers.duckdb.database import OpenError, Session, connect
+
+__all__ = ["DatabaseFile", "is_open_for_reading"]
+
+WAIT_SECONDS = 60.0
+"""How long a writer waits for the readers of the same process."""
+
+
+@dataclass
+class _Open:
+    connection: Any
+    read_only: bool
+    users: int = 0
+
+
+_OPEN: dict[str, _Open] = {}
+_CHANGED = threading.Condition()
+
+
+@dataclass(frozen=True)
+class DatabaseFile:
+    """One file, as a step names it.
+
+    Attributes:
+        path: Absolute, links resolved.
+        read_only: Whether its connection forbids writing.
+    """
+
+    path: Path
+    read_only: bool = False
+
+    @classmethod
+    def of(cls, database: str | None, ctx: StepContext) -> DatabaseFile:
+        """The file that the option ``database``, or else the step's connection, means.
+
+        Raises:
+            DriverError: ``duckdb.no_connection``: there is neither.
+        """
+        if database is not None:
+            return cls(ctx.resolve_path(database).resolve())
+        if ctx.connection is None:
+            raise DriverError(
+                "the step has no resolved duckdb connection",
+                hint="describe it in osiris_connections.yaml, or give `database: path/to/file.duckdb`",
+                code="duckdb.no_connection",
+            )
+        known = {key: item for key, item in ctx.connection.items() if key in DuckdbConnection.model_fields}
+        connection = DuckdbConnection.model_validate(known)
+        return cls(ctx.resolve_path(connection.path).resolve(), connection.read_only)
+
+    def open(self, ctx: StepContext, *, write: bool = False, wait: float = WAIT_SECONDS) -> Session:
+        """A session of its own on the file.
+
+        Args:
+            ctx: The step's.
+            write: Whether it will write; the file is created where it is missing.
+            wait: Seconds to wait for readers of this process, where they keep a writer out.
+
+        Raises:
+            DriverError: ``duckdb.not_found``, ``duckdb.locked`` (retryable), ``duckdb.not_a_database``,
+                ``duckdb.permission``, ``duckdb.io``.
+        """
+        key = str(self.path)
+        deadline = time.monotonic() + wait
+        with _CHANGED:
+            while (known := _OPEN.get(key)) is not None and known.read_only and write:
+                ctx.raise_if_cancelled()
+                if time.monotonic() >= deadline:
+                    raise _locked(self.path, "other steps of this run still read it")
+                _CHANGED.wait(0.1)  # wakes up by itself too, to see a cancel
+            if known is None:
+                known = _OPEN[key] = _Open(_connect(self.path, write), read_only=not write)
+            known.users += 1
+            cursor = known.connection.cursor()
+        session = Session(cursor, ctx, release=lambda: _release(key))
+        session.execute("SET TimeZone = 'UTC'")  # the same result on every machine
+        session.execute("SET python_enable_replacements = false")
+        return session
+
+    def remove(self) -> None:
+        """Take away a file that a failed step made, unless somebody uses it by now."""
+        with _CHANGED:
+            if str(self.path) not in _OPEN:
+                self.path.unlink(missing_ok=True)
+                self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+
+
+def is_open_for_reading(file: DatabaseFile) -> bool:
+    """Whether steps of this process read the file, so that a writer would have to wait."""
+    with _CHANGED:
+        known = _OPEN.get(str(file.path))
+        return known is not None and known.read_only
+
+
+def _release(key: str) -> None:
+    with _CHANGED:
+        known = _OPEN[key]
+        known.users -= 1
+        if known.users == 0:
+            del _OPEN[key]
+            known.connection.close()
+        _CHANGED.notify_all()
+
+
+def _connect(path: Path, write: bool) -> Any:
+    if not write and not path.is_file():
+        raise DriverError(
+            f"there is no database file {path}",
+            hint="check `path` of the connection, or write the table first",
+            code="duckdb.not_found",
+            path=str(path),
+        )
+    try:
+        return connect(str(path), read_only=not write)
+    except OpenError as error:
+        raise _explained(path, write, error) from error
+
+
+def _explained(path: Path, write: bool, error: Exception) -> DriverError:
+    """Why a file cannot be opened, found out by looking at it: DuckDB has one class for all reasons."""
+    if not path.is_file():
+        code, hint = "duckdb.io", "check that the folder exists and can be written"
+    elif not os.access(path, os.R_OK | (os.W_OK if write else 0)):
+        code, hint = "duckdb.permission", "check who owns the file and its mode"
+    elif _is_locked(path, write):
+        return _locked(path, "another process has it open")
+    elif not _is_database(path):
+        code, hint = "duckdb.not_a_database", "check the path: the file is something else"
+    else:
+        code, hint = "duckdb.io", "the file may be damaged, or of a newer DuckDB"
+    return DriverError(f"{path} cannot be opened: {error}", hint=hint, code=code, path=str(path))
+
+
+def _locked(path: Path, why: str) -> DriverError:
+    return DriverError(
+        f"the database {path} is locked: {why}",
+        hint="let them finish first, or give the step `retry`",
+        code="duckdb.locked",
+        retryable=True,
+        path=str(path),
+    )
+
+
+def _is_locked(path: Path, write: bool) -> bool:
+    # Only asked where this process does not have the file open: closing it here would drop our own lock.
+    with path.open("r+b" if write else "rb") as file:
+        try:
+            fcntl.lockf(file, (fcntl.LOCK_EX if write else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"

@@ -1,0 +1,211 @@
+"""Inputs that are still files: DuckDB reads them itself, and gives the same values or an error.
+
+DuckDB is more lenient with CSV than the promise of :class:`~osiris.core.dataset.FileSource`: it would round
+``1.5`` to an integer, read ``007`` as 7, and take the spaces off ``, "x"``. So columns are read as text and checked
+where a query uses them, and files in which it would see other fields are not handed to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from osiris.core.dataset import Dataset, FileSource
+from osiris.core.errors import DriverError
+from osiris.drivers.duckdb.database import Session, quote_name, quote_text
+
+__all__ = ["PushedInput", "push_down"]
+
+_CHUNK = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class PushedInput:
+    """A table that DuckDB reads from files.
+
+    Attributes:
+        dataset: What the step was given.
+        source: Its files.
+        rows: How many rows they have, where that is known without reading them.
+    """
+
+    dataset: Dataset
+    source: FileSource
+    rows: int | None
+
+    def report(self, profile: Mapping[str, Any]) -> None:
+        """Tell the dataset how much was read.
+
+        Args:
+            profile: Of the query that has just ended.
+        """
+        rows = self.rows
+        if rows is None:
+            rows = max(_rows_scanned(profile, self.source.paths[0]), default=0)
+        self.dataset.report(rows, sum(Path(path).stat().st_size for path in self.source.paths))
+
+
+def push_down(session: Session, dataset: Dataset, name: str) -> PushedInput | None:
+    """Make ``name`` a view of the dataset's files; None, and nothing made, where that could change a value."""
+    source = dataset.source
+    if source is None or not source.paths or any(set(path) & set("*?[{") for path in source.paths):
+        return None
+    try:
+        if source.format == "parquet":
+            select, rows = _select_parquet(session, source), _count_parquet(session, source)
+        elif source.format == "csv" and (csv := _select_csv(source)) is not None:
+            select, rows = csv, None
+        else:
+            return None
+        wanted = _columns_of(session, source.schema)
+        if _columns(session, select) != wanted:
+            return None
+    except (DriverError, OSError):
+        return None  # whatever is wrong with the files, the step that owns them says it better
+    session.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {select}")
+    return PushedInput(dataset, source, rows)
+
+
+def _columns(session: Session, query: str) -> list[tuple[str, str]]:
+    return [(name, str(kind)) for name, kind in session.columns(query)]
+
+
+def _columns_of(session: Session, schema: pa.Schema) -> list[tuple[str, str]]:
+    """What DuckDB would make of a stream of this schema."""
+    session.register("osiris_columns", pa.RecordBatchReader.from_batches(schema, iter(())))
+    try:
+        return _columns(session, "FROM osiris_columns")
+    finally:
+        session.unregister("osiris_columns")
+
+
+def _select_parquet(session: Session, source: FileSource) -> str:
+    def reads(paths: tuple[str, ...]) -> str:
+        # hive_partitioning would add columns that the stream has not.
+        return f"FROM read_parquet({_texts(paths)}, hive_partitioning=false, union_by_name=false)"
+
+    first = _columns(session, reads(source.paths[:1]))
+    if any(_columns(session, reads((path,))) != first for path in source.paths[1:]):
+        raise DriverError("the files differ in their columns: DuckDB would cast all to those of the first")
+    return reads(source.paths)
+
+
+def _count_parquet(session: Session, source: FileSource) -> int:
+    ((rows,),) = session.execute(f"SELECT sum(num_rows) FROM parquet_file_metadata({_texts(source.paths)})")  # noqa: S608
+    return int(rows)
+
+
+def _select_csv(source: FileSource) -> str | None:
+    options = source.options
+    quote = options.get("quote", '"')
+    nulls = tuple(options.get("null_values", ("",)))
+    # A blank line in a file of one column is a row for DuckDB; compressed files cannot be looked through cheaply.
+    if len(source.schema) < 2 or options.get("compression") or not nulls or options.get("escape") not in (None, quote):
+        return None
+    if quote and (seen := _look_for_quotes(source.paths, quote)) is not None:
+        if seen == "spaced":
+            return None
+        if seen == "none":
+            quote = ""
+    columns = [
+        _checked(f"c{index}", column, column.name in source.inferred) for index, column in enumerate(source.schema)
+    ]
+    if None in columns:
+        return None
+    read = {
+        "columns": "{" + ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(columns))) + "}",
+        "auto_detect": "false",
+        "header": str(bool(options.get("header", True))).lower(),
+        "delim": quote_text(options.get("delimiter", ",")),
+        "quote": quote_text(quote or ""),
+        "escape": quote_text(quote or ""),
+        "nullstr": _texts(nulls),
+        "allow_quoted_nulls": "false",
+        "compression": "'none'",
+        "hive_partitioning": "false",
+    }
+    arguments = ", ".join(f"{key}={value}" for key, value in read.items())
+    items = ", ".join(
+        f"{expression} AS {quote_name(field.name)}" for expression, field in zip(columns, source.schema, strict=True)
+    )
+    return f"SELECT {items} FROM read_csv({_texts(source.paths)}, {arguments})"  # noqa: S608  # quoted
+
+
+def _checked(column: str, field: pa.Field, inferred: bool) -> str | None:
+    """SQL that gives the text ``column`` as the field's type, or stops the query; None: cannot be done exactly."""
+    kind = field.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column
+    declared = None
+    if pa.types.is_integer(kind):
+        target, declared = _INTEGERS[str(kind)], "-?[0-9]+"
+    elif pa.types.is_decimal(kind) and kind.precision <= 38 and kind.scale >= 0:
+        target = f"DECIMAL({kind.precision},{kind.scale})"
+        declared = f"-?[0-9]+([.][0-9]{{0,{kind.scale}}})?"
+    elif pa.types.is_float64(kind):
+        target, declared = "DOUBLE", "-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?"
+    elif pa.types.is_date32(kind):
+        target = "DATE"
+    elif pa.types.is_timestamp(kind) and kind.unit == "us" and kind.tz is None:
+        target = "TIMESTAMP"
+    elif pa.types.is_boolean(kind):
+        target = "BOOLEAN"
+    else:
+        return None
+    value = f"TRY_CAST({column} AS {target})"
+    same = f"CAST({value} AS VARCHAR) = {column}"
+    if target in ("DATE", "TIMESTAMP"):  # infinity, years before 1 and after 9999 are DuckDB's alone
+        same += f" AND length({column}) {'= 10' if target == 'DATE' else 'BETWEEN 19 AND 26'}"
+    cases = [f"WHEN {same} THEN {value}", f"WHEN {column} IS NULL THEN NULL"]
+    if declared is not None and not inferred:
+        cases.append(f"WHEN regexp_full_match({column}, '{declared}') THEN CAST({column} AS {target})")
+    problem = quote_text(f"a value of column {field.name} is not exactly {kind}")
+    return f"CASE {' '.join(cases)} ELSE error({problem}) END"
+
+
+_INTEGERS = {
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "uint8": "UTINYINT",
+    "uint16": "USMALLINT",
+    "uint32": "UINTEGER",
+    "uint64": "UBIGINT",
+}
+
+
+def _look_for_quotes(paths: tuple[str, ...], quote: str) -> str:
+    """``none``, ``plain``, or ``spaced``: white space beside a quote, which DuckDB may drop."""
+    mark = quote.encode()
+    beside = [pattern for space in (b" ", b"\t") for pattern in (space + mark, mark + space)]
+    seen = "none"
+    for path in paths:
+        before = b""
+        with Path(path).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                if mark in chunk:
+                    seen = "plain"
+                    joined = before + chunk
+                    if any(pattern in joined for pattern in beside):
+                        return "spaced"
+                elif before == mark and chunk[:1] in b" \t":
+                    return "spaced"
+                before = chunk[-1:]
+    return seen
+
+
+def _texts(values: tuple[str, ...]) -> str:
+    return "[" + ", ".join(map(quote_text, values)) + "]"
+
+
+def _rows_scanned(profile: Mapping[str, Any], path: str) -> Iterator[int]:
+    names = str(profile.get("extra_info", {}).get("Filename(s)", ""))
+    if profile.get("type") == "TABLE_SCAN" and (names == path or names.startswith(f"{path}, ")):
+        yield int(profile["rows_scanned"])
+    for child in (*profile.get("operator", ()), *profile.get("children", ())):
+        yield from _rows_scanned(child, path)

@@ -1,0 +1,53 @@
+"""``table`` or ``schema.table``, as users write it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from osiris.core.errors import DriverError
+from osiris.drivers.duckdb.database import quote_name
+
+__all__ = ["TableName"]
+
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table of a database; its schema is ``main`` where none is named."""
+
+    name: str
+    schema: str = "main"
+
+    @classmethod
+    def parse(cls, text: str) -> TableName:
+        """Read ``t``, ``schema.t``, or either part in double quotes where it holds a dot.
+
+        Raises:
+            DriverError: ``duckdb.bad_table_name``.
+        """
+        parts, at = [], 0
+        while at <= len(text):
+            match = _PART.match(text, at)
+            if match is None:
+                break
+            parts.append(match[1].replace('""', '"') if match[1] else match[2].strip())
+            at = match.end() + 1
+            if match.end() < len(text) and text[match.end()] != ".":
+                break
+        if at <= len(text) or not 1 <= len(parts) <= 2 or not all(parts):
+            raise DriverError(
+                f"{text!r} is not a table name",
+                hint='write table, schema.table, or "a name.with dots"',
+                code="duckdb.bad_table_name",
+            )
+        return cls(parts[-1], parts[0] if len(parts) == 2 else "main")
+
+    @property
+    def sql(self) -> str:
+        """Quoted."""
+        return f"{quote_name(self.schema)}.{quote_name(self.name)}"
+
+    def __str__(self) -> str:
+        return self.name if self.schema == "main" else f"{self.schema}.{self.name}"

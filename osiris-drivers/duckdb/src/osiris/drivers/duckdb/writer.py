@@ -1,0 +1,109 @@
+"""``duckdb.writer``: a table of a database file, written in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from osiris.core.dataset import Dataset
+from osiris.core.driver import Driver, StepContext
+from osiris.core.errors import DriverError
+from osiris.drivers.duckdb.config import WriterConfig
+from osiris.drivers.duckdb.database import VERSION, Session
+from osiris.drivers.duckdb.extractor import check_file
+from osiris.drivers.duckdb.files import DatabaseFile, is_open_for_reading
+from osiris.drivers.duckdb.inputs import exact_reader
+from osiris.drivers.duckdb.load import load
+from osiris.drivers.duckdb.table_name import TableName
+
+__all__ = ["Writer"]
+
+
+class Writer(Driver):
+    """All rows or none; nobody sees the table before the last row is in it."""
+
+    def run(
+        self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext
+    ) -> Mapping[str, Any]:
+        """See :class:`~osiris.drivers.duckdb.config.WriterConfig`.
+
+        Raises:
+            DriverError: ``duckdb.*``; ``duckdb.locked`` and ``duckdb.transaction`` are retryable.
+            OsirisError: What the input raised, unchanged.
+        """
+        options = WriterConfig.model_validate(config)
+        table = TableName.parse(options.table)
+        file = _writable(options, ctx)
+        ((name, dataset),) = inputs.items()
+        _refuse_twins(dataset)
+        if is_open_for_reading(file):
+            # Perhaps it is our own input that reads the file: it must come to its end before we can write.
+            dataset = _spool(dataset, ctx.temp_dir / f"{step_id}.arrow")
+        is_new = not file.path.exists()
+        if is_new and options.create_if_missing:
+            file.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            rows = _write(file, table, options, name, dataset, ctx)
+        except BaseException:
+            if is_new:
+                file.remove()
+            raise
+        finally:
+            dataset.close()
+        ctx.log_metric("rows_written", rows)
+        ctx.add_output(f"{file.path}:{table}", rows=rows)
+        return {}
+
+    def check(self, config: Mapping[str, Any], ctx: StepContext) -> Mapping[str, Any]:
+        """Opens the file, if there is one. Facts: ``version``, ``path``, ``size_bytes`` (None: will be created)."""
+        file = DatabaseFile.of(config.get("database"), ctx)
+        if file.path.exists():
+            return check_file(file, ctx)
+        return {"version": VERSION, "path": str(file.path), "size_bytes": None}
+
+
+def _writable(options: WriterConfig, ctx: StepContext) -> DatabaseFile:
+    file = DatabaseFile.of(options.database, ctx)
+    if file.read_only:
+        raise DriverError(
+            f"the connection {options.connection} says read_only: {file.path} will not be written",
+            hint="use another connection, or take read_only away",
+            code="duckdb.read_only",
+        )
+    return file
+
+
+def _refuse_twins(dataset: Dataset) -> None:
+    times = Counter(name.casefold() for name in dataset.schema.names)
+    twins = [name for name in dataset.schema.names if times[name.casefold()] > 1]
+    if twins:
+        raise DriverError(
+            f"the input has columns that a table cannot tell apart: {', '.join(map(repr, twins))}",
+            hint="give each a name of its own in the step before; case makes no difference",
+            code="duckdb.columns_differ",
+        )
+
+
+def _write(
+    file: DatabaseFile, table: TableName, options: WriterConfig, name: str, dataset: Dataset, ctx: StepContext
+) -> int:
+    session: Session = file.open(ctx, write=True)
+    try:
+        session.register("osiris_input", exact_reader(session, dataset, name))
+        with session.transaction():
+            return load(session, table, options)
+    finally:
+        session.close()
+
+
+def _spool(dataset: Dataset, path: Path) -> Dataset:
+    """The same rows, from a file of their own: whatever they came from has ended."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, dataset.schema) as writer:
+        for batch in dataset.batches():
+            writer.write_batch(batch)
+    dataset.close()
+    return Dataset.of(pa.ipc.open_stream(pa.memory_map(str(path))))
