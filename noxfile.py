@@ -27,7 +27,6 @@ MEMBERS = sorted(
 )
 NAMES = {folder: nox.project.load_toml(folder / "pyproject.toml")["project"]["name"] for folder in MEMBERS}
 DEMO = ROOT / "examples" / "demo"
-SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 if sys.version_info < (3, 11):  # noqa: UP036  # nox itself also runs on older ones
     sys.exit(f"Osiris needs Python 3.11 or newer; nox runs on {sys.version.split()[0]}. Install nox with a newer one.")
@@ -68,7 +67,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def wheels(session: nox.Session) -> None:
     """Build every distribution, install what was built into bare environments, run the demo from there."""
-    session.install("build")
+    session.install("build", "pip")
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     built = {name: build(session, folder, dist) for folder, name in NAMES.items()}
@@ -76,20 +75,23 @@ def wheels(session: nox.Session) -> None:
     away = fresh_folder(session)
     session.chdir(away)  # nothing of the checkout is on the path from here on
 
-    for name, wheel in built.items():
-        alone = bare_environment(session, away / name, *{str(core), str(wheel)})
-        session.run(alone / "osiris", "--version", external=True)
-        listed = session.run(alone / "osiris", "plugins", "list", external=True, silent=True) or ""
+    alone = {
+        name: bare_environment(session, away / name, "--no-compile", *{str(core), str(wheel)})
+        for name, wheel in built.items()
+    }
+    for name, scripts in alone.items():
+        session.run(scripts / "osiris", "--version", external=True)
+        listed = session.run(scripts / "osiris", "plugins", "list", external=True, silent=True) or ""
         if name != "osiris-core" and name not in listed:
             session.error(f"{name} is installed but 'osiris plugins list' does not show it:\n{listed}")
 
     others = [str(wheel) for name, wheel in built.items() if name != "osiris-core"]
     complete = bare_environment(session, away / "standard", f"osiris-core[standard] @ {core.as_uri()}", *others)
-    session.run(complete / "python", "-m", "pip", "check", external=True)
+    session.run("python", "-m", "pip", "--python", complete / "python", "check")
     copy = away / "demo"
     shutil.copytree(DEMO, copy, ignore=shutil.ignore_patterns("data", "out", ".osiris", "__pycache__"))
     told = session.run(
-        away / "osiris-core" / SCRIPTS / "osiris",
+        alone["osiris-core"] / "osiris",
         "run",
         copy / "pipeline.yaml",
         external=True,
@@ -147,7 +149,8 @@ def fresh_folder(session: nox.Session) -> Path:
 
 
 def bare_environment(session: nox.Session, folder: Path, *requirements: str) -> Path:
-    """A new environment with only these; gives the folder of its scripts."""
-    session.run("python", "-m", "venv", folder)
-    session.run(folder / SCRIPTS / "python", "-m", "pip", "install", "--quiet", *requirements, external=True)
-    return folder / SCRIPTS
+    """A new environment with only these, as pip installs them; gives the folder of its scripts."""
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    session.run("python", "-m", "venv", "--without-pip", folder)
+    session.run("python", "-m", "pip", "--python", scripts / "python", "install", "--quiet", *requirements)
+    return scripts
