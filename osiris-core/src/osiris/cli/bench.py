@@ -46,9 +46,10 @@ def bench(
     """
     from osiris.core.benchmark import run_benchmark
 
-    file = find_pipeline(pipeline)
     environment = read_env_file(env_file)
-    planned = plan_pipeline(file, find_project(file), parse_pairs(param, "--param"))
+    params, options = parse_pairs(param, "--param"), parse_pairs(adapter_option, "--adapter-option")
+    file = find_pipeline(pipeline)
+    planned = plan_pipeline(file, find_project(file), params)
     cancellation = Cancellation()
     with TemporaryDirectory(prefix="osiris-bench-") as folder, interruptible(cancellation):
         numbers = count(1)
@@ -57,7 +58,7 @@ def bench(
                 adapter,
                 planned.manifest,
                 runs=runs,
-                adapter_options=parse_pairs(adapter_option, "--adapter-option"),
+                adapter_options=options,
                 context_factory=lambda: _context(
                     planned, Path(folder) / str(next(numbers)), environment, parallel, cancellation
                 ),

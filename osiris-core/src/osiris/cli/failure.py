@@ -17,10 +17,11 @@ from osiris.core.errors import (
     OsirisError,
     Problem,
     RunCancelledError,
+    StepError,
     UsageError,
 )
 
-__all__ = ["exit_code", "handled", "report", "tell_error", "tell_problem"]
+__all__ = ["exit_code", "handled", "list_problems", "report", "tell_error", "tell_problem"]
 
 BUG = 1
 HELP_HINT = "run 'osiris --help' for what there is"
@@ -42,7 +43,6 @@ def report(error: BaseException, *, as_json: bool) -> int:
         if known is None:
             tell(terminal.redact(_traceback(error)).rstrip())
         terminal.write_json({"status": status(error), "error": document(error)})
-        terminal.flush()
     else:
         tell_error(error)
     return exit_code(error)
@@ -88,10 +88,10 @@ def tell_error(error: BaseException) -> None:
     known = handled(error)
     if known is None:
         _tell_bug(error)
-    elif isinstance(known, InvalidPipelineError) and known.problems:
-        _tell_problems(known)
+    elif problems := list_problems(known):
+        _tell_problems(problems)
     else:
-        tell(f"{styled('error:', 'bold', 'red')} {_one_line(known.message)}")
+        tell(f"{styled('error:', 'bold', 'red')} {_one_line(_located(known))}")
         if known.hint:
             tell(f"{styled('hint:', 'bold', 'cyan')} {_one_line(known.hint)}")
 
@@ -105,12 +105,27 @@ def tell_problem(problem: Problem) -> None:
         tell(f"{styled('hint:', 'bold', 'cyan')} {_one_line(problem.hint)}")
 
 
-def _tell_problems(error: InvalidPipelineError) -> None:
-    for problem in error.problems:
+def _located(error: OsirisError) -> str:
+    """The message, naming the step where a driver's own error does not."""
+    step = error.facts.get("step_id")
+    if not isinstance(error, StepError) or step is None or repr(step) in error.message:
+        return error.message
+    return f"step {step!r}: {error.message}"
+
+
+def list_problems(error: OsirisError) -> tuple[Problem, ...]:
+    """Every problem that the error reports with a place; an error about several plugins has some too."""
+    if isinstance(error, InvalidPipelineError):
+        return error.problems
+    return tuple(Problem(**item) for item in error.facts.get("problems", ()))
+
+
+def _tell_problems(problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
         tell_problem(problem)
-    mistakes = sum(1 for problem in error.problems if problem.severity == "error")
+    mistakes = sum(problem.severity == "error" for problem in problems)
     if mistakes > 1:
-        tell(f"{styled('error:', 'bold', 'red')} {mistakes} problems, nothing was run")
+        tell(f"{styled('error:', 'bold', 'red')} {mistakes} problems; nothing was run")
 
 
 def _tell_bug(error: BaseException) -> None:
@@ -154,7 +169,10 @@ def _usage_error(error: TyperException) -> UsageError:
 
 
 def _help_hint(error: TyperException) -> str:
+    option = getattr(error, "option_name", None)
     path = getattr(getattr(error, "ctx", None), "command_path", None)
+    if option is not None and path is None:
+        return f"give {option} what it needs, or leave it out"
     return f"run '{path} --help' for what it takes" if path else HELP_HINT
 
 

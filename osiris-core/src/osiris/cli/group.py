@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from osiris.core.errors import OsirisError, RunCancelledError, UsageError
+from osiris.core.errors import OsirisError, RunCancelledError
 
 __all__ = ["COMMANDS", "LazyGroup"]
 
@@ -54,7 +54,12 @@ class LazyGroup(TyperGroup):
         if args[0] not in COMMANDS:
             self._add_contributed()
         name, stub, rest = super().resolve_command(ctx, args)
-        return name, None if stub is None or name is None else self._load(name), rest
+        if stub is None or name is None:
+            return name, None, rest
+        command = self._load(name)
+        if ctx.resilient_parsing:
+            _keep_values_raw(command)
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; Ctrl-C where it has no handler of its own becomes a handled error."""
@@ -114,18 +119,17 @@ def _broken(name: str, target: str, reason: str) -> OsirisError:
     )
 
 
+def _keep_values_raw(command: Any) -> None:
+    # Completion wants no values; Typer would import pydantic to convert them.
+    for param in command.params:
+        param.process_value = lambda ctx, value: value
+    for child in getattr(command, "commands", {}).values():
+        _keep_values_raw(child)
+
+
 def _make_plain(command: Any) -> None:
     # Typer's rich help imports a Markdown parser and a highlighter: several times the cost of all else.
     command.rich_markup_mode = None
     command.params = [param for param in command.params if param.name not in _COMPLETION_OPTIONS]
     for child in getattr(command, "commands", {}).values():
         _make_plain(child)
-
-
-def unknown(kind: str, name: str, known: list[str]) -> UsageError:
-    """The error for a name that does not exist, with the nearest that does."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
-    return UsageError(f"there is no {kind} {name!r}", hint=hint, code=f"usage.unknown_{kind}")

@@ -90,7 +90,7 @@ name: big-spenders
 
 params:
   minimum:            # osiris run --param minimum=100
-    type: int
+    type: integer
     default: 50
 
 steps:

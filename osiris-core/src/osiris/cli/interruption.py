@@ -66,9 +66,9 @@ def _watch(reading: int, cancellation: Cancellation, restore: Callable[[], objec
             continue  # another signal that somebody else handles
         number = signal.Signals(numbers[0])
         if asked:
+            tell("stopped at once")
             with suppress(Exception):
                 restore()
-            tell("stopped at once")
             os._exit(128 + number)
         asked = True
         again = "; once more to stop at once" if number == signal.SIGINT else ""

@@ -53,7 +53,9 @@ def plan_pipeline(file: Path, project: Path, params: Mapping[str, str]) -> Plann
 
     manifest = load_manifest(file, params=params)
     connections = Connections.load(project)
-    plan = make_plan(manifest, connections=connections, checks=[Catalog.current().plan_checks])
+    plan = make_plan(
+        manifest, connections=connections, checks=[Catalog.current().plan_checks], installed=_installed_version
+    )
     return PlannedPipeline(
         file=file,
         project=project,
@@ -62,6 +64,15 @@ def plan_pipeline(file: Path, project: Path, params: Mapping[str, str]) -> Plann
         connections=connections,
         plan=plan,
     )
+
+
+def _installed_version(distribution: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def _is_oml(file: Path) -> bool:

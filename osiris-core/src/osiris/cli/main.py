@@ -13,6 +13,7 @@ from typer.main import get_command
 from osiris.cli import failure, terminal
 from osiris.cli.group import LazyGroup
 from osiris.core import __version__
+from osiris.core.errors import OsirisError
 
 __all__ = ["app", "main"]
 
@@ -64,13 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         terminal.discard()
         return BROKEN_PIPE
+    except OsirisError as error:  # stdout itself cannot be written
+        terminal.discard()
+        failure.tell_error(error)
+        return failure.exit_code(error)
     return code
 
 
 def _dispatch(given: list[str]) -> int:
     as_json = _wants_json(given)
     try:
-        returned: Any = get_command(app).main(given, prog_name=PROGRAM, standalone_mode=False)
+        returned: Any = _make_command().main(given, prog_name=PROGRAM, standalone_mode=False)
     except BrokenPipeError:
         raise
     except SystemExit as stop:
@@ -83,6 +88,15 @@ def _dispatch(given: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return returned if isinstance(returned, int) else 0
+
+
+def _make_command() -> Any:
+    command: Any = get_command(app)
+    for param in command.params:
+        # Typer imports pydantic to convert the None that its own completion options have unless they are given.
+        if param.default is None:
+            param.default = False
+    return command
 
 
 def _wants_json(given: list[str]) -> bool:

@@ -30,9 +30,9 @@ def plan(pipeline: Pipeline = None, param: Param = None, env_file: EnvFile = Non
     Shows the order, the stages (steps that stream into each other), drivers with versions, and which
     variable each secret comes from and whether it is set; never a value.
     """
-    environment = read_env_file(env_file)
+    environment, params = read_env_file(env_file), parse_pairs(param, "--param")
     file = find_pipeline(pipeline)
-    planned = plan_pipeline(file, find_project(file), parse_pairs(param, "--param"))
+    planned = plan_pipeline(file, find_project(file), params)
     document = describe(planned, environment)
     if as_json:
         terminal.write_json(document)

@@ -23,6 +23,18 @@ __all__ = ["EventLines", "LiveLines", "PlainLines", "Quiet", "Teller", "choose_t
 
 StepState = Literal["waiting", "running", "done", "failed", "stopped", "skipped"]
 
+_SIGNS: dict[StepState, tuple[str, str, str]] = {
+    "waiting": ("·", ".", "dim"),
+    "running": ("▸", ">", "cyan"),
+    "done": ("✓", "+", "green"),
+    "failed": ("✗", "x", "red"),
+    "stopped": ("■", "-", "yellow"),
+    "skipped": ("-", "-", "dim"),
+}
+"""How each state looks, where there is Unicode and where there is not, and in which style."""
+
+_WORTH_A_RATE_MS = 100
+
 
 class Teller:
     """A sink that tells the run as a story; a context manager around the run."""
@@ -81,10 +93,8 @@ class PlainLines(Teller):
         took = figures.duration(_number(event, "duration_ms"))
         if name == "step_complete":
             tell(f"{place}: {figures.rows(_rows(event))} in {took}")
-        elif name == "step_failed" and "caused_by" not in event:
-            tell(f"{place}: failed after {took}")
         elif name == "step_failed":
-            tell(f"{place}: stopped")
+            tell(f"{place}: stopped" if _is_stopped(event) else f"{place}: failed after {took}")
         else:
             tell(f"{place}: skipped")
 
@@ -143,6 +153,7 @@ class LiveLines(Teller):
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _live: Any = field(default=None, init=False)
     _phase: str = field(default="starting", init=False)
+    _unicode: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._lines = {step_id: _Step(step_id, driver) for step_id, driver in self.steps.items()}
@@ -150,6 +161,7 @@ class LiveLines(Teller):
     def __enter__(self) -> Self:
         from rich.live import Live
 
+        self._unicode = terminal.is_unicode(sys.stderr)  # Live puts its own in place of sys.stderr
         self._console = terminal.console(sys.stderr)
         self._live = Live(
             get_renderable=self._draw,
@@ -192,7 +204,7 @@ class LiveLines(Teller):
         elif name == "step_complete":
             line.state, line.rows, line.took_ms = "done", _rows(event), _number(event, "duration_ms")
         elif name == "step_failed":
-            line.state, line.took_ms = "stopped" if "caused_by" in event else "failed", _number(event, "duration_ms")
+            line.state, line.took_ms = "stopped" if _is_stopped(event) else "failed", _number(event, "duration_ms")
         elif name == "step_skipped":
             line.state = "skipped"
 
@@ -212,40 +224,27 @@ class LiveLines(Teller):
             for justify in ("left", "left", "left", "right", "right", "right"):
                 table.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
             for line in shown:
-                _add_line(table, line, now, wide=wide)
+                _add_line(table, line, now, wide=wide, fancy=self._unicode)
             ended = sum(line.state not in ("waiting", "running") for line in lines)
         hidden = len(lines) - len(shown)
         more = f", {hidden:,} not shown" if hidden else ""
         return Group(table, Text(f"{phase}: {ended:,} of {figures.count(len(lines), 'step')}{more}", style="dim"))
 
 
-def _add_line(table: Table, line: _Step, now: float, *, wide: bool) -> None:
+def _add_line(table: Table, line: _Step, now: float, *, wide: bool, fancy: bool) -> None:
     from rich.text import Text
 
-    sign, style = _sign(line.state)
+    sign, plain, style = _SIGNS[line.state]
     elapsed = line.elapsed_ms(now)
-    speed = figures.rate(line.rows, (elapsed or 0) / 1000) if line.state in ("running", "done") else ""
+    speed = figures.rate(line.rows, elapsed / 1000) if elapsed and elapsed >= _WORTH_A_RATE_MS else ""
     table.add_row(
-        Text(sign, style=style),
+        Text(sign if fancy else plain, style=style),
         Text(clean(line.id), style="bold" if line.state == "running" else ""),
         Text(clean(line.driver) if wide else "", style="dim"),
         figures.rows(line.rows) if line.state != "waiting" else "",
         Text(speed, style="dim"),
         figures.duration(elapsed) if line.state not in ("waiting", "skipped") else "",
     )
-
-
-def _sign(state: StepState) -> tuple[str, str]:
-    known: dict[StepState, tuple[str, str, str]] = {
-        "waiting": ("·", ".", "dim"),
-        "running": ("▸", ">", "cyan"),
-        "done": ("✓", "+", "green"),
-        "failed": ("✗", "x", "red"),
-        "stopped": ("■", "-", "yellow"),
-        "skipped": ("-", "-", "dim"),
-    }
-    fancy, plain, style = known[state]
-    return (fancy if terminal.is_unicode(sys.stderr) else plain), style
 
 
 def _most_telling(lines: list[_Step], room: int) -> list[_Step]:
@@ -258,6 +257,12 @@ def _most_telling(lines: list[_Step], room: int) -> list[_Step]:
 def _rows(event: Mapping[str, Any]) -> int:
     """What a step did, in rows: what it gave, or where it only takes, what it took."""
     return int(_number(event, "rows_out") or _number(event, "rows_in") or 0)
+
+
+def _is_stopped(event: Mapping[str, Any]) -> bool:
+    """Whether a step that did not finish was stopped, by a signal or because another failed."""
+    error = event.get("error")
+    return isinstance(error, Mapping) and error.get("code") in ("step.aborted", "run.cancelled")
 
 
 def _number(event: Mapping[str, Any], key: str) -> float | None:

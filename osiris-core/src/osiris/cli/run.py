@@ -58,9 +58,9 @@ def run(
     teller: Teller = Teller()
     with interruptible(cancellation, restore=lambda: teller.restore()):
         environment = read_env_file(env_file)
-        options = parse_pairs(adapter_option, "--adapter-option")
+        params, options = parse_pairs(param, "--param"), parse_pairs(adapter_option, "--adapter-option")
         file = find_pipeline(pipeline)
-        planned = plan_pipeline(file, find_project(file), parse_pairs(param, "--param"))
+        planned = plan_pipeline(file, find_project(file), params)
         backend = _create_adapter(adapter, options)
         cancellation.raise_if_requested()
         session = _create_session(planned, adapter, session_dir)
@@ -138,8 +138,9 @@ def _show(result: RunResult, *, as_json: bool, quiet: bool, verbose: bool) -> in
     elif not quiet:
         write_summary(result.to_dict())
         terminal.flush()
-    for warning in result.warnings:
-        tell(f"{styled('warning:', 'bold', 'yellow')} {clean(warning)}")
+    if not quiet:
+        for warning in result.warnings:
+            tell(f"{styled('warning:', 'bold', 'yellow')} {clean(warning)}")
     if result.error is None:
         return 0
     if not as_json or failure.handled(result.error) is None:

@@ -16,6 +16,7 @@ from osiris.cli.project import find_project, sessions_root
 from osiris.cli.summary import STYLES, nearby, write_summary
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, tell, write
+from osiris.core.errors import UsageError
 
 if TYPE_CHECKING:
     from osiris.core.session import Session, SessionInfo
@@ -71,10 +72,15 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one run: its steps, what it wrote, and its error."""
-    from osiris.core.session import Session
+    from osiris.core.session import Session, latest
 
     root = sessions_root(find_project(), session_dir)
-    found = Session.open("latest" if session == "last" else session, root)
+    newest = latest(root) if session == "last" else None
+    if session == "last" and newest is None:
+        raise UsageError(
+            f"there is no run in {nearby(root)}", hint="make one with 'osiris run'", code="session.not_found"
+        )
+    found = Session.open(newest.dir if newest else session, root)
     result = found.result()
     if as_json:
         errors = [event for event in found.events() if event.get("event") == "step_failed"]

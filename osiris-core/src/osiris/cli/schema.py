@@ -70,7 +70,13 @@ def pipeline_schema(specs: list[DriverSpec]) -> dict[str, Any]:
         "additionalProperties": False,
         "patternProperties": {"^x-": {}},
         "properties": {
-            "version": {"description": "Version of the file's form.", "enum": ["1.0.0", "1.0", "1", 1, 1.0]},
+            "version": {
+                "description": "Version of the file's form.",
+                "anyOf": [
+                    {"type": "string", "pattern": r"^1(\.\d+){0,2}$"},
+                    {"type": "number", "minimum": 1, "exclusiveMaximum": 2},
+                ],
+            },
             "name": {"type": "string", "description": "The pipeline's name; default that of the file."},
             "description": {"type": "string"},
             "params": {

@@ -36,7 +36,8 @@ def _write_fitted(titles: Sequence[str], cells: Sequence[Sequence[Cell]], right:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column, title in enumerate(titles):
-        table.add_column(title, justify="right" if column in right else "left", overflow="fold")
+        # The first column names the row: a name cut in two cannot be copied.
+        table.add_column(title, justify="right" if column in right else "left", overflow="fold", no_wrap=column == 0)
     for row in cells:
         table.add_row(*(Text(clean(_text(cell)), style=_style(cell)) for cell in row))
     terminal.console(stream).print(table)

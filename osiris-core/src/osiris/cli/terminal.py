@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from osiris.core.errors import ExecutionError
 
@@ -139,10 +139,7 @@ def flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        discard()
-        from osiris.cli import failure
-
-        sys.exit(failure.report(_unwritable(error), as_json=False))
+        raise _unwritable(error) from error
 
 
 def discard() -> None:
@@ -155,7 +152,9 @@ def console(stream: TextIO) -> Console:
     """A Rich console on ``stream``, which is a terminal."""
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, markup=False, emoji=False)
+    # Rich keeps bold and dim under NO_COLOR; here it means plain text.
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(file=stream, highlight=False, markup=False, emoji=False, color_system=colours)
 
 
 def _unwritable(error: OSError) -> ExecutionError:

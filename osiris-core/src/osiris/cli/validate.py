@@ -53,10 +53,8 @@ def _check(file: Path, params: dict[str, str]) -> tuple[int, tuple[Problem, ...]
     """How many steps a file has, and what is wrong or worth saying."""
     try:
         planned = plan_pipeline(file, find_project(file), params)
-    except InvalidPipelineError as error:
-        return 0, error.problems or (_as_problem(error, file),)
-    except PluginError as error:
-        return 0, (_as_problem(error, file),)
+    except (InvalidPipelineError, PluginError) as error:
+        return 0, failure.list_problems(error) or (_as_problem(error, file),)
     return len(planned.plan.steps), planned.plan.warnings
 
 

@@ -1,0 +1,166 @@
+"""Errors: exit code, two lines or one document, place and hint; never a traceback for what users cause."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NUMBERS = {"id": "make", "driver": "lab.numbers", "config": {"count": 3}}
+
+WRONG = {
+    "missing file": (None, 3, "there is no file"),
+    "empty file": ("", 3, "empty"),
+    "binary file": (b"\x00\x01\xff\xfe", 3, "UTF-8"),
+    "unknown driver": ("version: 1.0.0\nsteps: [{id: a, driver: lab.nunbers}]", 4, "did you mean 'lab.numbers'"),
+    "not installed": (
+        "version: 1.0.0\nsteps: [{id: a, driver: mysql.extractor}]",
+        4,
+        "pip install osiris-driver-mysql",
+    ),
+    "misspelt key": ("version: 1.0.0\nsteps: [{id: a, drivr: lab.fail}]", 3, "did you mean"),
+    "wrong type": ("version: 1.0.0\nsteps: [{id: a, driver: lab.numbers, config: {count: many}}]", 3, "count"),
+    "cycle": (
+        "version: 1.0.0\nsteps: [{id: a, driver: lab.fail, needs: [b]}, {id: b, driver: lab.fail, needs: [a]}]",
+        3,
+        "a -> b",
+    ),
+    "duplicate id": (
+        "version: 1.0.0\nsteps: [{id: a, driver: lab.fail}, {id: a, driver: lab.fail}]",
+        3,
+        "already used",
+    ),
+    "dangling": ("version: 1.0.0\nsteps: [{id: a, driver: lab.sink, inputs: {df: '${b.df}'}}]", 3, "'b'"),
+    "evil id": ("version: 1.0.0\nsteps: [{id: ../../x, driver: lab.fail}]", 3, "'../../x'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_bad_pipeline(lab, name):
+    content, code, told = WRONG[name]
+    file = lab.folder / "wrong.yaml"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    ended = lab("run", "wrong.yaml")
+    assert ended.code == code
+    assert ended.out == ""
+    assert told in ended.err
+    assert "wrong.yaml" in ended.err
+    assert "error: " in ended.err
+    assert "Traceback" not in ended.err
+    assert not (lab.folder / ".osiris").exists(), "nothing ran"
+
+
+@pytest.mark.parametrize("name", ["missing file", "unknown driver", "cycle"])
+def test_bad_pipeline_as_json(lab, name):
+    content, code, told = WRONG[name]
+    if content is not None:
+        lab.write("wrong.yaml", content)
+    ended = lab("run", "wrong.yaml", "--json")
+    assert ended.code == code
+    assert ended.json()["status"] == "failed"
+    assert told in ended.out
+    assert ended.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "hint"),
+    [
+        (["rum"], "no such command 'rum'", "did you mean 'run'?"),
+        (["run", "--sesion-dir", "x"], "no such option: --sesion-dir", "did you mean '--session-dir'?"),
+        (["run", "--parallel", "many"], "invalid value for '--parallel'", "run 'osiris run --help'"),
+        (["run", "a.yaml", "b.yaml"], "got unexpected extra argument", "run 'osiris run --help'"),
+        (["run", "--param"], "option '--param' requires an argument", "give --param what it needs"),
+        (["run", "--param", "x"], "--param 'x' is not name=value", "write --param name=value"),
+        (["run"], "no pipeline was named", "osiris init"),
+        (["run", "--quiet", "--verbose"], "exclude each other", "leave one of them out"),
+        (["run", "--env-file", "no.env"], "'no.env' cannot be read", "NAME=value"),
+        (["runs", "lst"], "no such command 'lst'", "did you mean 'list'?"),
+        (["runs", "show"], "there is no run", "osiris run"),
+        (["runs", "show", "nope"], "there is no session 'nope'", "give its id"),
+        (["connections", "test", "@lab.none"], "there is no connection", "osiris_connections.yaml"),
+    ],
+)
+def test_usage_errors_are_two_lines(lab, arguments, what, hint):
+    ended = lab(*arguments)
+    lines = ended.err.splitlines()
+    assert ended.code == (3 if arguments[0] == "connections" else 2)
+    assert ended.out == ""
+    assert len(lines) == 2
+    assert lines[0].startswith("error: ")
+    assert what in lines[0]
+    assert lines[1].startswith("hint: ")
+    assert hint in lines[1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rum"], ["run", "--nope"], ["run", "--parallel", "x"], ["run"], ["validate", "--param", "x"]]
+)
+def test_usage_errors_as_json(lab, arguments):
+    ended = lab(*arguments, "--json")
+    assert ended.code == 2
+    assert ended.json()["error"]["type"] == "UsageError"
+    assert ended.json()["error"]["hint"]
+    assert ended.err == ""
+
+
+def test_unknown_adapters(lab):
+    lab.pipeline(NUMBERS)
+    absent, unknown = lab("run", "--adapter", "e2b"), lab("run", "--adapter", "lokal")
+    assert (absent.code, unknown.code) == (4, 4)
+    assert "hint: pip install osiris-adapter-e2b" in absent.err
+    assert "did you mean 'local'?" in unknown.err
+
+
+def test_session_folder_that_cannot_be_made(lab):
+    lab.pipeline(NUMBERS)
+    lab.write("file", "")
+    ended = lab("run", "--session-dir", "file/below")
+    assert ended.code == 5
+    assert ended.err.splitlines()[-2].startswith("error: the session folder cannot be written")
+    assert "--session-dir" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+
+
+def test_bug_shows_its_traceback_and_asks_to_report(lab):
+    plain, as_json = lab("crash"), lab("crash", "--json")
+    assert (plain.code, as_json.code) == (1, 1)
+    assert "Traceback" in plain.err
+    assert "the floor is lava" in plain.err
+    assert "please report it" in plain.err.splitlines()[-1]
+    assert as_json.json()["error"]["code"] == "bug"
+
+
+def test_full_disk_behind_stdout(lab):
+    with Path("/dev/full").open("w") as full:
+        for arguments in (["--help"], ["drivers", "list", "--json"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "osiris.cli", *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=lab.env,
+                check=False,
+            )
+            assert done.returncode == 5
+            assert "No space left on device" in done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def test_closed_pipe_is_quiet(lab):
+    for arguments in (["--help"], ["drivers", "list"], ["schema"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [sys.executable, "-m", "osiris.cli", *arguments],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env=lab.env,
+            check=False,
+        )
+        os.close(writing)
+        assert done.returncode == 141
+        assert done.stderr == b""

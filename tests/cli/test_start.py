@@ -1,0 +1,107 @@
+"""Starting up: what ``osiris --help`` and completion import, and that plugins cannot spoil them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "click",
+    "duckdb",
+    "markdown_it",
+    "numpy",
+    "pandas",
+    "polars",
+    "psutil",
+    "pyarrow",
+    "pydantic",
+    "pygments",
+    "rich",
+    "yaml",
+}
+
+TELL_MODULES = """
+import sys
+from osiris.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print("MODULES", *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+print("OURS", *sorted(name for name in sys.modules if name.startswith("osiris.")), file=sys.stderr)
+"""
+
+
+def imported(lab, *arguments: str, **env: str) -> tuple[set[str], set[str], str]:
+    done = subprocess.run(
+        [sys.executable, "-c", TELL_MODULES, *arguments],
+        cwd=lab.folder,
+        env={**lab.env, **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = {line.split()[0]: set(line.split()[1:]) for line in done.stderr.splitlines() if line[:4] in ("MODU", "OURS")}
+    return told["MODULES"], told["OURS"], done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["runs", "--help"]])
+def test_help_imports_nothing_heavy(lab, arguments):
+    modules, ours, out = imported(lab, *arguments)
+    assert not HEAVY & modules
+    assert not {name for name in ours if name.startswith(("osiris.drivers", "osiris.runtime"))}
+    assert out
+
+
+def test_version_looks_at_no_plugin(lab):
+    _, ours, out = imported(lab, "--version")
+    assert out.startswith("osiris 1.")
+    assert not {name for name in ours if name.startswith("osiris.core.plugins")}
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("osiris ru", {"run", "runs"}), ("osiris run --par", {"--param", "--parallel"}), ("osiris gr", {"greet"})],
+)
+def test_completion_offers_and_imports_nothing_heavy(lab, words, offered):
+    modules, _, out = imported(
+        lab, _OSIRIS_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
+    )
+    assert set(out.split()) == offered
+    assert not HEAVY & modules
+
+
+def test_completion_of_values(lab):
+    out = imported(lab, _OSIRIS_COMPLETE="complete_bash", COMP_WORDS="osiris run --adapter l", COMP_CWORD="3")[2]
+    assert out.split() == ["local"]
+
+
+def test_completion_script(lab):
+    # A shell that is the parent: that is how the command knows for which one.
+    line = f"{sys.executable} -m osiris.cli --show-completion; exit $?"
+    done = subprocess.run(["bash", "-c", line], env=lab.env, capture_output=True, text=True, check=True)
+    assert "_OSIRIS_COMPLETE=complete_bash" in done.stdout
+
+
+def test_commands_of_plugins(lab):
+    listed, greeted, gone = lab("--help"), lab("greet", "--name", "Ada"), lab("gone")
+    assert "greet" in listed.out
+    assert "Say hello." in listed.out
+    assert "Not this one." not in listed.out
+    assert (greeted.code, greeted.out) == (0, "hello Ada\n")
+    assert gone.code == 4
+    assert "command 'gone' cannot be loaded from lab.nowhere:app" in gone.err
+
+
+def test_no_arguments_shows_help(lab):
+    ended = lab()
+    assert ended.code == 0
+    assert ended.out.startswith("Usage: osiris")
+
+
+def test_help_on_a_terminal_has_no_line_wider_than_it(lab):
+    code, shown = lab.on_terminal("run", "--help", columns=60).finish()
+    assert code == 0
+    assert max(len(line) for line in shown.split("\r\n")) <= 60
