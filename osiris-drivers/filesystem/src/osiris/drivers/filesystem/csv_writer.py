@@ -1,0 +1,103 @@
+"""``filesystem.csv_writer``: a stream of batches to one CSV file that appears whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from osiris.core.dataset import Dataset
+from osiris.core.driver import Driver, StepContext
+from osiris.core.errors import DriverError
+from osiris.drivers.filesystem.atomic_file import AtomicFile, open_output
+from osiris.drivers.filesystem.compression import choose_codec, compress
+from osiris.drivers.filesystem.config import CsvWriterConfig
+from osiris.drivers.filesystem.csv_quoting import CsvForm, CsvFormatter
+from osiris.drivers.filesystem.csv_reader import CsvLayout, CsvReader
+from osiris.drivers.filesystem.csv_records import CsvFormat
+from osiris.drivers.filesystem.locations import Location, locate
+from osiris.drivers.filesystem.selection import select_columns
+from osiris.drivers.filesystem.text_encoder import TextEncoder
+from osiris.drivers.filesystem.text_source import read_ends
+
+__all__ = ["CsvWriter"]
+
+
+class CsvWriter(Driver):
+    """Writes CSV; see :class:`~osiris.drivers.filesystem.config.CsvWriterConfig`."""
+
+    def run(
+        self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext
+    ) -> dict[str, Any]:
+        """Write all rows of ``inputs["df"]``.
+
+        Returns:
+            ``{}``.
+
+        Raises:
+            DriverError: The file cannot be written, does not match what is there (``append``), or a value has
+                no text in the chosen form. Nothing is left of the attempt.
+        """
+        options = CsvWriterConfig.model_validate(config)
+        location = locate(options.path, ctx)
+        with open_output(location, options.write_mode, ctx, create_dirs=options.create_dirs) as file:
+            data = select_columns(Dataset.of(inputs["df"]), options.columns)
+            rows = _write(file, data, options, ctx)
+            file.commit()
+        ctx.log_metric("bytes_written", file.written, "bytes")
+        ctx.add_output(location.text, rows=rows, bytes=file.written, format="csv")
+        return {}
+
+
+def _write(file: AtomicFile, data: Dataset, options: CsvWriterConfig, ctx: StepContext) -> int:
+    form = CsvForm(
+        delimiter=options.delimiter,
+        newline="\r\n" if options.newline == "crlf" else "\n",
+        quoting=options.quoting,
+        null_value=options.null_value,
+        binary=options.binary,
+    )
+    codec = choose_codec(options.compression, file.location.path)
+    formatter = CsvFormatter(data.schema, form)
+    head, tail = read_ends(file.location, codec, options.encoding) if file.appends else (b"", b"")
+    if tail:
+        _refuse_other_columns(file.location, data.schema.names, options)
+    encoder = TextEncoder(options.encoding, head)
+    rows = 0
+    out = compress(file, codec)
+    if tail and not tail.endswith((b"\n", b"\r")):
+        out.write(encoder.encode(form.newline.encode()))
+    if options.header and not tail:
+        out.write(encoder.encode(formatter.header()))
+    for batch in data.batches():
+        ctx.raise_if_cancelled()
+        if batch.num_rows:
+            out.write(encoder.encode(formatter.records(batch)))
+            rows += batch.num_rows
+    if out is not file:
+        out.close()
+    return rows
+
+
+def _refuse_other_columns(location: Location, names: list[str], options: CsvWriterConfig) -> None:
+    """Look at the header (or, without one, at the first record) of a file that rows are to be appended to."""
+    layout = CsvLayout(
+        csv=CsvFormat(options.delimiter),
+        encoding=options.encoding,
+        compression=options.compression,
+        header=options.header,
+        skip_blank_lines=False,
+    )
+    reader = CsvReader(location, layout)
+    reader.close()
+    found = reader.names
+    if found == names if options.header else len(found) == len(names):
+        return
+    there = f"the columns {', '.join(found)}" if options.header else f"{len(found)} columns"
+    raise DriverError(
+        f"{location.text} has {there}; the rows to append have {', '.join(names) or 'none'}",
+        hint="give the rows the same columns in the same order (`columns` of the writer does), or another path",
+        code="filesystem.csv_header_mismatch",
+        path=location.text,
+        expected=found,
+        found=names,
+    )

@@ -1,0 +1,169 @@
+"""Where files are: paths, globs, lists and fsspec URLs to :class:`Location` objects that can be opened."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from osiris.core.driver import StepContext
+from osiris.core.errors import DriverError
+from osiris.drivers.filesystem.errors import explaining, not_found
+
+__all__ = ["Location", "list_folder", "locate", "locate_all"]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
+
+
+@dataclass(frozen=True)
+class Location:
+    """One file or folder: local where ``fs`` is None, else on that fsspec file system.
+
+    ``text`` is what to show: an absolute path or the URL.
+    """
+
+    text: str
+    path: str
+    fs: Any = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine's file system."""
+        return self.fs is None
+
+    def open(self) -> IO[bytes]:
+        """Open it for reading.
+
+        Raises:
+            DriverError: It is not there, is a folder, or may not be read.
+        """
+        with explaining(self.text, "read"):
+            if self.fs is None:
+                return Path(self.path).open("rb", buffering=0)
+            return cast("IO[bytes]", self.fs.open(self.path, "rb"))
+
+    def size(self) -> int | None:
+        """Its size in bytes, where that is known."""
+        if self.fs is None:
+            with explaining(self.text, "read"):
+                return Path(self.path).stat().st_size
+        size = self.fs.size(self.path)
+        return None if size is None else int(size)
+
+
+def locate(path: str, ctx: StepContext) -> Location:
+    """Where ``path`` is. Relative ones begin at the connection's ``base_dir``, else at the pipeline's folder."""
+    connection: Mapping[str, Any] = ctx.connection or {}
+    text = path
+    base = str(connection.get("base_dir") or "")
+    if base and not _is_absolute(path):
+        text = f"{base.rstrip('/')}/{path}" if _URL.match(base) else str(Path(base).expanduser() / path)
+    if text.startswith("file://"):
+        text = "/" + text.removeprefix("file://").lstrip("/")
+    if not _URL.match(text):
+        local = str(ctx.resolve_path(Path(text).expanduser()))
+        return Location(local, local)
+    return _remote(text, connection.get("storage_options") or {})
+
+
+def locate_all(paths: str | Iterable[str], ctx: StepContext) -> list[Location]:
+    """The files that a path, glob or list of these means: each glob sorted by name, the list in its order.
+
+    Raises:
+        DriverError: A file is not there, a glob means no file, or a path is a folder.
+    """
+    found: list[Location] = []
+    for path in [paths] if isinstance(paths, str) else paths:
+        found.extend(_expand(locate(path, ctx)))
+    return found
+
+
+def list_folder(folder: Location, suffix: str) -> list[Location]:
+    """All files below ``folder`` that end with ``suffix``, by name; hidden ones and ``_``-names are left out."""
+    if folder.fs is None:
+        root = Path(folder.path)
+        paths = sorted(str(path) for path in root.rglob(f"*{suffix}") if path.is_file())
+        kept = [path for path in paths if _visible(path[len(str(root)) + 1 :])]
+        return [Location(path, path) for path in kept]
+    names = sorted(name for name in folder.fs.find(folder.path) if name.endswith(suffix))
+    return [
+        Location(folder.fs.unstrip_protocol(name), name, folder.fs)
+        for name in names
+        if _visible(name[len(folder.path) :].lstrip("/"))
+    ]
+
+
+def _visible(relative: str) -> bool:
+    return not any(part.startswith((".", "_")) for part in relative.split("/"))
+
+
+def _is_absolute(path: str) -> bool:
+    return bool(_URL.match(path)) or Path(path).expanduser().is_absolute()
+
+
+def _remote(url: str, options: Mapping[str, Any]) -> Location:
+    import fsspec  # only where a URL is used: it costs every start
+
+    scheme = url.partition("://")[0]
+    try:
+        fs, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        extra = _EXTRAS.get(scheme)
+        wanted = f"pip install 'osiris-driver-filesystem[{extra}]'" if extra else f"install what it asks for: {error}"
+        raise DriverError(
+            f"{scheme}:// URLs need a package that is not installed",
+            hint=wanted,
+            code="filesystem.missing_extra",
+            path=url,
+        ) from error
+    except ValueError as error:
+        raise DriverError(
+            f"unknown kind of URL: {url}",
+            hint="use a path, or a URL that fsspec knows (s3://, gs://, abfs://, https://, memory://)",
+            code="filesystem.unknown_scheme",
+            path=url,
+        ) from error
+    return Location(url, path, fs)
+
+
+def _expand(location: Location) -> list[Location]:
+    if location.fs is None:
+        path = Path(location.path)
+        with explaining(location.text, "read"):
+            there = path.exists()
+        if there or not glob.has_magic(location.path):
+            return [_checked(location)]
+        names = sorted(name for name in glob.glob(location.path, recursive=True) if Path(name).is_file())
+        found = [Location(name, name) for name in names]
+    else:
+        if not glob.has_magic(location.path):
+            return [_checked(location)]
+        names = sorted(location.fs.glob(location.path))
+        found = [Location(location.fs.unstrip_protocol(name), name, location.fs) for name in names]
+    if not found:
+        raise DriverError(
+            f"no file matches {location.text}",
+            hint="check the pattern; relative ones begin at the pipeline's folder",
+            code="filesystem.not_found",
+            path=location.text,
+        )
+    return found
+
+
+def _checked(location: Location) -> Location:
+    if location.fs is None:
+        path = Path(location.path)
+        with explaining(location.text, "read"):
+            if path.is_dir():
+                raise IsADirectoryError
+            path.stat()
+    elif location.fs.isdir(location.path):
+        with explaining(location.text, "read"):
+            raise IsADirectoryError
+    elif not location.fs.exists(location.path):
+        raise not_found(location.text)
+    return location

@@ -1,0 +1,239 @@
+"""Single values to text without loss; nested ones are :mod:`~osiris.drivers.filesystem.json_text`'s."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from osiris.core.errors import DriverError
+from osiris.drivers.filesystem.arrow_arrays import constant, text_array
+
+__all__ = ["FORM", "BinaryForm", "form_of", "is_bytes", "scalar_text"]
+
+BinaryForm = Literal["hex", "base64"]
+
+FORM = b"osiris.text"
+"""Key in a field's metadata: ``plain`` (doubles without ``.0``), ``fraction=3`` (always so many digits)."""
+
+_SECONDS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+# Arrow writes "<value out of range: ...>" beyond these years and calls it a success.
+_FIRST_DAY, _LAST_DAY = -12687428, 11248737  # -32767-01-01, 32767-12-31
+
+
+def form_of(field: pa.Field) -> str:
+    """The form that the field's metadata asks for; ``""`` for the usual one."""
+    return (field.metadata or {}).get(FORM, b"").decode()
+
+
+def scalar_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", column: str = "") -> pa.Array:
+    """The text of every value of a column that is not nested, as ``string``; NULL stays NULL.
+
+    Args:
+        array: Of any type but nested, dictionary and extension types.
+        form: See :data:`FORM`.
+        binary: How to write bytes.
+        column: Its name, for errors.
+
+    Raises:
+        DriverError: A value has no text (a date outside of the years -32767 to 32767).
+    """
+    kind = array.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return array
+    if pa.types.is_string_view(kind):
+        return array.cast(pa.large_string())
+    if pa.types.is_floating(kind):
+        return _float_text(array, form)
+    if pa.types.is_decimal(kind):
+        return _decimal_text(array)
+    if pa.types.is_timestamp(kind):
+        return _timestamp_text(array, form, column)
+    if pa.types.is_date(kind):
+        return _date_text(array, column)
+    if pa.types.is_time(kind):
+        return _without_zero_fraction(array.cast(pa.string()))
+    if pa.types.is_duration(kind):
+        return _duration_text(array)
+    if pa.types.is_interval(kind):
+        return text_array([None if value is None else _interval_text(value) for value in array.to_pylist()])
+    if is_bytes(kind):
+        return _binary_text(array, binary)
+    return array.cast(pa.string())  # integers, booleans, null
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether the type is one of the binary ones."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
+
+
+def _float_text(array: pa.Array, form: str) -> pa.Array:
+    if pa.types.is_float16(array.type):
+        array = array.cast(pa.float32())
+    text = array.cast(pa.string())
+    if form == "plain":
+        return text
+    kind = array.type
+    size, finite = pc.abs(array), pc.is_finite(array)
+    plain = pc.and_(
+        finite,
+        pc.or_(
+            pc.equal(size, constant("0", kind)),
+            pc.and_(pc.greater_equal(size, constant("0.0001", kind)), pc.less(size, constant("1e15", kind))),
+        ),
+    )
+    whole = pc.and_(plain, pc.equal(pc.trunc(array), array))
+    if pc.any(whole).as_py():
+        text = pc.if_else(whole, pc.binary_join_element_wise(text, constant("0"), constant(".")), text)
+    # Arrow and Python choose other forms for what is very small or large; there are few of these.
+    odd = pc.and_kleene(pc.and_not(finite, plain), array.is_valid())
+    if pc.any(odd).as_py():
+        text = pc.replace_with_mask(text, odd, text_array(_float_reprs(array.filter(odd))))
+    return text
+
+
+def _float_reprs(values: pa.Array) -> list[str]:
+    if pa.types.is_float64(values.type):
+        return [repr(value) for value in values.to_pylist()]
+    # The shortest text of a 32-bit float is Arrow's; Python's float would show the 64-bit neighbour.
+    return [_python_form(text) for text in values.cast(pa.string()).to_pylist()]
+
+
+def _python_form(text: str) -> str:
+    digits, _, exponent = text.partition("e")
+    if not exponent:
+        return text if "." in text else f"{text}.0"
+    return f"{digits}e{exponent[0] if exponent[0] in '+-' else '+'}{exponent.lstrip('+-').zfill(2)}"
+
+
+def _joined(*parts: pa.Array | pa.Scalar) -> pa.Array:
+    return pc.binary_join_element_wise(*parts, constant(""))
+
+
+def _decimal_text(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        array = array.cast(pa.decimal128(kind.precision, kind.scale))
+    scale = kind.scale
+    if 0 <= scale <= 6:  # beyond that Arrow writes 0.0000000 as 0E-7
+        return array.cast(pa.string())
+    digits = _rescale(array, 0).cast(pa.string())
+    if scale < 0:
+        zeros = pc.if_else(pc.equal(digits, constant("0")), constant(""), constant("0" * -scale))
+        return _joined(digits, zeros)
+    sign = pc.if_else(pc.starts_with(digits, "-"), constant("-"), constant(""))
+    digits = pc.utf8_lpad(pc.utf8_ltrim(digits, "-"), scale + 1, "0")
+    whole, fraction = pc.utf8_slice_codeunits(digits, 0, -scale), pc.utf8_slice_codeunits(digits, -scale)
+    return _joined(sign, whole, constant("."), fraction)
+
+
+def _timestamp_text(array: pa.Array, form: str, column: str) -> pa.Array:
+    zone = array.type.tz
+    if zone is None:
+        return _naive_text(array, form, column)
+    utc = array.cast(pa.timestamp(array.type.unit))
+    if zone.upper() in ("UTC", "Z", "ETC/UTC", "+00:00"):
+        return _joined(_naive_text(utc, form, column), constant("+00:00"))
+    try:
+        local = pc.local_timestamp(array)
+    except pa.ArrowInvalid as error:
+        raise DriverError(
+            f"column {column!r}: the time zone {zone!r} is not known here",
+            hint="install the system's time zone data (package tzdata)",
+            code="filesystem.unknown_time_zone",
+            column=column,
+        ) from error
+    offsets = pc.divide(
+        pc.subtract(local.cast(pa.int64()), utc.cast(pa.int64())), constant(str(_SECONDS[array.type.unit]), pa.int64())
+    ).dictionary_encode()
+    texts = text_array([_offset_text(seconds) for seconds in offsets.dictionary.to_pylist()])
+    return _joined(_naive_text(local, form, column), texts.take(offsets.indices))
+
+
+def _offset_text(seconds: int) -> str:
+    sign, minutes = ("-" if seconds < 0 else "+"), abs(seconds) // 60
+    rest = f":{abs(seconds) % 60:02d}" if seconds % 60 else ""
+    return f"{sign}{minutes // 60:02d}:{minutes % 60:02d}{rest}"
+
+
+def _naive_text(array: pa.Array, form: str, column: str) -> pa.Array:
+    unit = array.type.unit
+    _check_range(array, _SECONDS[unit] * 86_400, column)
+    if form.startswith("fraction="):
+        wanted = {"0": "s", "3": "ms", "6": "us", "9": "ns"}[form.removeprefix("fraction=")]
+        if _DIGITS[wanted] >= _DIGITS[unit] or pc.all(_is_whole(array, wanted)).as_py() is not False:
+            return array.cast(pa.timestamp(wanted)).cast(pa.string())
+    if unit == "s":
+        return array.cast(pa.string())
+    whole = _is_whole(array, "s")
+    if pc.all(whole).as_py() is not False:
+        return array.cast(pa.timestamp("s")).cast(pa.string())
+    full = array.cast(pa.string())
+    return pc.if_else(whole, pc.utf8_slice_codeunits(full, 0, -1 - _DIGITS[unit]), full)
+
+
+def _is_whole(array: pa.Array, unit: str) -> pa.Array:
+    """Which timestamps lose nothing in the coarser ``unit``."""
+    ratio = constant(str(_SECONDS[array.type.unit] // _SECONDS[unit]), pa.int64())
+    number = array.cast(pa.int64())
+    return pc.equal(pc.multiply(pc.divide(number, ratio), ratio), number)
+
+
+def _date_text(array: pa.Array, column: str) -> pa.Array:
+    if pa.types.is_date64(array.type):
+        array = array.cast(pa.date32())
+    _check_range(array, 1, column)
+    return array.cast(pa.string())
+
+
+def _check_range(array: pa.Array, per_day: int, column: str) -> None:
+    storage = array.cast(pa.int32() if pa.types.is_date32(array.type) else pa.int64())
+    ends = pc.min_max(storage).as_py()
+    if ends["min"] is None or (ends["min"] >= _FIRST_DAY * per_day and ends["max"] < (_LAST_DAY + 1) * per_day):
+        return
+    value = ends["min"] if ends["min"] < _FIRST_DAY * per_day else ends["max"]
+    raise DriverError(
+        f"column {column!r} holds the {array.type} {value}, which has no text: it is infinity, or beyond the year 32767",
+        hint="change the value, or cast the column to text before writing it",
+        code="filesystem.no_text",
+        column=column,
+    )
+
+
+def _without_zero_fraction(text: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(text, r"\.0+$", "")
+
+
+def _duration_text(array: pa.Array) -> pa.Array:
+    digits = array.cast(pa.int64()).cast(pa.decimal128(38, 0))
+    return _without_zero_fraction(_decimal_text(_rescale(digits, _DIGITS[array.type.unit])))
+
+
+def _interval_text(value: Any) -> str:
+    """ISO 8601, as ``P14M3DT0.5S``."""
+    sign, nanoseconds = ("-" if value.nanoseconds < 0 else ""), abs(value.nanoseconds)
+    seconds = f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}".rstrip("0").rstrip(".")
+    return f"P{value.months}M{value.days}DT{sign}{seconds}S"
+
+
+def _rescale(array: pa.Array, scale: int) -> pa.Array:
+    """The same digits with the point elsewhere."""
+    wide = pa.decimal256 if pa.types.is_decimal256(array.type) else pa.decimal128
+    # from_buffers, because a cast would multiply
+    kind = wide(array.type.precision, scale)
+    return pa.Array.from_buffers(kind, len(array), array.buffers(), offset=array.offset)
+
+
+def _binary_text(array: pa.Array, form: BinaryForm) -> pa.Array:
+    encode: Callable[[Any], bytes] = binascii.hexlify if form == "hex" else base64.b64encode
+    return text_array([None if value is None else encode(value).decode() for value in array.to_pylist()])
