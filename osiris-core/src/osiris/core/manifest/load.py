@@ -18,6 +18,7 @@ from osiris.core.manifest.schema import normalise
 __all__ = ["load_manifest", "manifest_from_dict", "parse_manifest"]
 
 MAX_BYTES = 50 * 1024 * 1024
+MAX_BITS = 3000  # Python itself refuses to print integers of more than 4,300 digits
 
 
 def load_manifest(path: str | os.PathLike[str], *, params: Mapping[str, Any] | None = None) -> Manifest:
@@ -69,14 +70,14 @@ def _read(file: Path) -> bytes:
         raise _unreadable(file, "not_readable", "no permission to read {}", hint) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise _unreadable(file, "not_readable", f"cannot read {{}}: {reason}", None) from None
+        raise _unreadable(file, "not_readable", f"cannot read {{}}: {reason}", "check the path") from None
     if len(data) > MAX_BYTES:
         message = f"{{}} is larger than {MAX_BYTES // 1024 // 1024} MB"
         raise _unreadable(file, "too_large", message, "is this the right file?")
     return data
 
 
-def _unreadable(file: Path, code: str, message: str, hint: str | None) -> ManifestError:
+def _unreadable(file: Path, code: str, message: str, hint: str) -> ManifestError:
     problem = Problem(code=f"manifest.{code}", message=message.format(repr(str(file))), hint=hint, file=str(file))
     return ManifestError(problem.message, problems=[problem])
 
@@ -144,8 +145,10 @@ class _Copy:
                 limit = f"more than {MAX_NODES:,} values"
             self.report.add("manifest.too_deep", limit, path[:5])
             self.report.stop()
-        if value is None or type(value) in (bool, int):
+        if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, int) and value.bit_length() <= MAX_BITS:
+            return int(value)
         if isinstance(value, str):
             return self.text(value, path)
         if isinstance(value, Mapping):
@@ -156,7 +159,7 @@ class _Copy:
             return float(value)
         if isinstance(value, os.PathLike) and isinstance(plain := os.fspath(value), str):
             return plain
-        found = repr(value) if isinstance(value, float) else describe(value)
+        found = f"{value!r}" if isinstance(value, float) else f"a {type(value).__name__} as this"
         self.report.add("manifest.wrong_type", f"JSON cannot hold {found}", path, "use texts, numbers, booleans")
         return None
 
@@ -171,4 +174,4 @@ class _Copy:
                 value.encode()
             except UnicodeEncodeError:
                 self.report.add("manifest.encoding", "the text holds half a surrogate pair", path)
-        return str(value)
+        return str.__str__(value)  # of an Enum of texts the text, not the member's name

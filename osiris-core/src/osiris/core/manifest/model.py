@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,8 @@ class Manifest(Mapping[str, Any]):
 
     def to_dict(self) -> dict[str, Any]:
         """A copy as plain dicts and lists, ready for JSON; the same manifest always gives the same text."""
-        return copy.deepcopy(self._data)
+        copied: dict[str, Any] = _copy(self._data)
+        return copied
 
     def position(self, path: tuple[str | int, ...], *, at_key: bool = False) -> tuple[int, int] | None:
         """Line and column, from 1, of ``path`` or its nearest known ancestor; None where there is no text.
@@ -101,3 +101,10 @@ class Manifest(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<Manifest {self.name!r}, {len(self._data['steps'])} steps>"
+
+
+def _copy(value: Any) -> Any:
+    # copy.deepcopy keeps a memo of every value, which takes several times as long.
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value

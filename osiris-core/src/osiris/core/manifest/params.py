@@ -34,7 +34,7 @@ class Param:
         """``value`` in the parameter's type; text, as from a command line, is read.
 
         Raises:
-            ValueError: It does not fit; the text says how, without the value.
+            ValueError: It does not fit; the text says how.
         """
         return self.choose(_read(value, self.type) if isinstance(value, str) else _match(value, self.type))
 

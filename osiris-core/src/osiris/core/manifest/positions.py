@@ -7,13 +7,14 @@ always text, as written. What could surprise is refused: duplicate keys, tags, `
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
 from osiris.core.errors import ManifestError, Problem
+from osiris.core.manifest.scalars import resolve_plain
+from osiris.core.manifest.syntax import refuse_control_characters, syntax_error
 
 __all__ = ["MAX_DEPTH", "MAX_NODES", "Document", "Place", "compose", "locate"]
 
@@ -129,7 +130,7 @@ class _Composer:
             while (event := loader.get_event()) is not None:
                 yield event
         except yaml.MarkedYAMLError as error:
-            raise _syntax_error(error, self.text, self.file) from None
+            raise syntax_error(error, self.text, self.file) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # The pure Python parser lets chr() and int() speak for themselves.
             problem = Problem(code="manifest.yaml", message=f"not valid YAML: {error}", file=self.file)
@@ -275,104 +276,6 @@ _TAGGED: dict[str, tuple[type, ...]] = {
     f"{_CORE}bool": (bool,),
     f"{_CORE}null": (type(None),),
 }
-_WORDS: dict[str, bool | None] = {
-    "": None,
-    "~": None,
-    **dict.fromkeys(("null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-_NUMBER_STARTS = frozenset("0123456789+-.")
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_MAX_DIGITS = 1000
-
-
-def resolve_plain(text: str) -> Any:
-    """The value of an unquoted scalar in the core schema of YAML 1.2.
-
-    Numbers with leading zeros stay text: YAML 1.1 and 1.2 disagree on what they are, and postcodes begin so.
-
-    Raises:
-        ValueError: It is a number that JSON cannot hold.
-    """
-    if text[:1] not in _NUMBER_STARTS:
-        return _WORDS.get(text, text)
-    if len(text) > _MAX_DIGITS and (_FLOAT.fullmatch(text) or _OTHER_BASE.fullmatch(text)):
-        raise ValueError("has too many digits")
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _OTHER_BASE.fullmatch(text):
-        return int(text, 0)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if number in (float("inf"), float("-inf")):
-            raise ValueError("is too large a number")
-        return number
-    if _NOT_FINITE.fullmatch(text):
-        raise ValueError("is not a finite number")
-    return text
-
-
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
-
-
-def refuse_control_characters(text: str, file: str | None) -> None:
-    """Raise ManifestError at the first character that YAML does not allow: a binary file is full of them."""
-    found = _CONTROL.search(text)
-    if found is None:
-        return
-    line = len(_LINE_BREAK.findall(text, 0, found.start())) + 1
-    start = max((match.end() for match in _LINE_BREAK.finditer(text, 0, found.start())), default=0)
-    problem = Problem(
-        code="manifest.encoding",
-        message=f"character U+{ord(found.group()):04X} is not allowed in YAML",
-        hint="a pipeline file is UTF-8 text; is this the right file?",
-        file=file,
-        line=line,
-        column=found.start() - start + 1,
-    )
-    raise ManifestError(problems=[problem])
-
-
-_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as lines
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str | None) -> ManifestError:
-    mark = error.problem_mark or error.context_mark
-    parts = [part for part in (error.context, error.problem) if part]
-    line, column, hint = None, None, None
-    if mark is not None:
-        lines = _LINE_BREAK.split(text)
-        number = min(mark.line, len(lines) - 1)
-        here = lines[number]
-        column = min(mark.column, len(here)) + 1
-        line = number + 1
-        hint = _syntax_hint(here, column - 1)
-    problem = Problem(
-        code="manifest.yaml",
-        message=f"not valid YAML: {', '.join(parts)}",
-        hint=hint,
-        file=file,
-        line=line,
-        column=column,
-    )
-    return ManifestError(problems=[problem])
-
-
-def _syntax_hint(line: str, column: int) -> str | None:
-    at = line[column : column + 1]
-    if at == "\t" or "\t" in line[: len(line) - len(line.lstrip())]:
-        return "YAML does not allow tabs in the indentation: use spaces"
-    if at in ("@", "`", "%"):
-        return f"a text that begins with {at} needs quotes"
-    if "${" in line:
-        return "inside [ ] and { } a ${reference} needs quotes"
-    if ": " in line[column:] or line.count(": ") > 1:
-        return "a text with a colon and a space in it needs quotes"
-    return None
 
 
 def _mark(event: Any) -> tuple[int, int]:

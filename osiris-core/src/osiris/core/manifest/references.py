@@ -52,7 +52,7 @@ class Reference:
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _PARAM = re.compile(r"params\.([A-Za-z_][A-Za-z0-9_-]*)")
-_VARIABLE = re.compile(r"([A-Z_][A-Z0-9_]*)(?::-(.*))?", re.DOTALL)
+_VARIABLE = re.compile(r"([A-Z_][A-Z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*):-(.*)", re.DOTALL)
 _SECRET = re.compile(r"([a-z][a-z0-9_+.-]*):(?!-)(.+)", re.DOTALL)
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)(?:\.([A-Za-z_][A-Za-z0-9_-]*))?")
 
@@ -114,7 +114,7 @@ def _classify(found: re.Match[str]) -> Reference:
     if match := _PARAM.fullmatch(inner):
         return Reference("param", text, start, name=match[1])
     if match := _VARIABLE.fullmatch(inner):
-        return Reference("secret", text, start, name=match[1], scheme="env", default=match[2])
+        return Reference("secret", text, start, name=match[1] or match[2], scheme="env", default=match[3])
     if match := _SECRET.fullmatch(inner):
         return Reference("secret", text, start, name=match[2], scheme=match[1])
     if match := _STEP.fullmatch(inner):

@@ -210,7 +210,7 @@ def _check_references(step: dict[str, Any], path: Path, report: Report) -> None:
     """Each kind of reference only where it can be resolved; parameters were judged when they were filled in."""
     for place, reference in find_references(step["config"], (*path, "config")):
         if reference.kind == "step":
-            hint = "name it under inputs; $${ stands for the characters ${"
+            hint = "name steps under inputs; variables are ${UPPER_CASE}; $${ stands for the characters ${"
             report.add("manifest.reference", f"{reference.text} cannot be used in config", place, hint)
         elif reference.kind == "invalid":
             report.add("manifest.reference", _malformed(reference.text), place, _FORMS)

@@ -40,18 +40,22 @@ class ConnectionLike(Protocol):
         """As written, references kept."""
 
     @property
-    def file(self) -> Any:
+    def file(self) -> str | None:
         """Where it was read from; None where it was not."""
 
     @property
     def line(self) -> int | None:
         """Its line there, from 1."""
 
+    @property
+    def lines(self) -> Mapping[Path, tuple[int, int]]:
+        """Line and column of each of its options, by path."""
+
 
 class ConnectionSource(Protocol):
     """Where ``@family.alias`` is looked up."""
 
-    def get(self, reference: str, *, family: str) -> ConnectionLike:
+    def get(self, name: str, *, family: str | None = None) -> ConnectionLike:
         """The connection; raises ConnectionConfigError where there is none."""
 
 
@@ -122,10 +126,10 @@ class _Checker:
         if isinstance(value, dict):
             mismatches = self.connection_mismatches(value, spec, path)
             self.note_mismatches("plan.connection", f"connection of {spec.name}", mismatches, path)
-        elif not isinstance(value, str) or not (value.startswith("@") or has_secret(value)):
+        elif not isinstance(value, str) or not value.startswith("@") or has_secret(value):
             message = f"connection must be @{family}.alias or a mapping, but is {describe(value)}"
             self.findings.note("plan.connection", message, path, f'write connection: "@{family}"')
-        elif self.connections is not None and not has_secret(value):
+        elif self.connections is not None:
             found = self.look_up(self.connections, value, family)
             if isinstance(found, ConnectionConfigError):
                 self.findings.blame(found, path)
@@ -182,14 +186,18 @@ class _Checker:
 
     def note_in_file(self, connection: ConnectionLike, code: str, mismatch: Mismatch) -> None:
         name = (connection.family, connection.alias)
+        known = (mismatch.path[:length] for length in range(len(mismatch.path), 0, -1))
+        place = next((connection.lines[path] for path in known if path in connection.lines), None)
+        line, column = place or (connection.line, None)
         self.findings.add(
             Problem(
                 code=code,
                 message=f"connection @{'.'.join(name)}: {mismatch.message}",
                 hint=mismatch.hint,
                 path=format_path(("connections", *name, *mismatch.path)),
-                file=None if connection.file is None else str(connection.file),
-                line=connection.line,
+                file=connection.file,
+                line=line,
+                column=column,
             )
         )
 

@@ -51,7 +51,7 @@ class Findings:
         if not self.problems:
             return
         problems = in_order(self.problems)
-        first = self._plugin_errors.get(problems[0])
+        first = next((self._plugin_errors[problem] for problem in problems if problem in self._plugin_errors), None)
         others = [problem for problem in problems if problem not in self._plugin_errors]
         if first is None or any(problem.code != "plan.not_installed" for problem in others):
             raise PlanError(problems=problems)

@@ -65,27 +65,21 @@ def check_model(model: type[BaseModel], value: Mapping[str, Any]) -> list[Mismat
 
 
 def _collect(model: type[BaseModel], value: Mapping[str, Any], details: list[ErrorDetails]) -> Iterator[Mismatch]:
-    either: dict[Path, list[Mismatch]] = {}
+    unfit: dict[Path, list[Mismatch]] = {}
     for detail in details:
         path, found = _follow(value, detail["loc"])
-        kind = detail["type"]
-        if kind == "extra_forbidden":
-            found_mismatch = _unknown(model, path)
-        elif kind == "missing":
-            found_mismatch = _missing(path, detail["loc"])
-        elif path and has_secret(found):
-            continue
-        else:
-            found_mismatch = Mismatch(path=path, message=_in_words(detail, path, found), hint=_hint(detail, found))
-        either.setdefault(found_mismatch.path, []).append(found_mismatch)
-    for mismatches in either.values():
-        # A union says once for each of its members what it is not; a missing option has the path of its parent.
-        messages = dict.fromkeys(mismatch.message for mismatch in mismatches)
-        if all(not mismatch.at_key and " is missing" not in mismatch.message for mismatch in mismatches):
-            first = mismatches[0]
-            yield Mismatch(path=first.path, message=", or ".join(messages), hint=first.hint)
-        else:
-            yield from mismatches
+        if detail["type"] == "extra_forbidden":
+            yield _unknown(model, path)
+        elif detail["type"] == "missing":
+            yield Mismatch(path=path, message=f"option {str(detail['loc'][-1])!r} is missing", hint="add it")
+        elif not (path and has_secret(found)):
+            mismatch = Mismatch(path=path, message=_in_words(detail, path, found), hint=_hint(detail, found))
+            unfit.setdefault(path, []).append(mismatch)
+    for path, mismatches in unfit.items():
+        # A union tells of each member why it is not that one; the member that got furthest is the one meant.
+        if not any(other[: len(path)] == path and len(other) > len(path) > 0 for other in unfit):
+            messages = dict.fromkeys(mismatch.message for mismatch in mismatches)
+            yield Mismatch(path=path, message=", or ".join(messages), hint=mismatches[0].hint)
 
 
 def _follow(value: Any, location: tuple[str | int, ...]) -> tuple[Path, Any]:
@@ -108,10 +102,6 @@ def _unknown(model: type[BaseModel], path: Path) -> Mismatch:
     near = suggest(name, known)
     hint = f"did you mean {near}?" if near else (f"known: {', '.join(known)}" if known else None)
     return Mismatch(path=path, message=f"unknown option {name!r}", hint=hint, at_key=True)
-
-
-def _missing(path: Path, location: tuple[str | int, ...]) -> Mismatch:
-    return Mismatch(path=path, message=f"option {str(location[-1])!r} is missing", hint="add it")
 
 
 def _in_words(detail: ErrorDetails, path: Path, found: Any) -> str:

@@ -63,9 +63,8 @@ def make_plan(
     check_requires(read, installed, findings)
     check_steps(read, specs, connections, findings)
     findings.stop_if_wrong()
-    steps = [_planned(read["steps"][index], specs, wiring, index) for index in order]
     _warn_of_unused(read, specs, wiring, findings)
-    plan = _staged(read, steps, wiring, findings)
+    plan = _plan(read, order, specs, wiring, findings)
     for check in checks:
         for problem in check(plan):
             findings.add(problem)
@@ -117,32 +116,38 @@ def _note_cycle(manifest: Manifest, cycle: list[int], wiring: Wiring, findings: 
     findings.note("plan.cycle", f"steps wait for each other: {' -> '.join(ids)}", path, "take one of these out")
 
 
-def _planned(step: dict[str, Any], specs: Mapping[str, DriverSpec], wiring: Wiring, index: int) -> PlannedStep:
-    return PlannedStep(
-        id=step["id"],
-        driver=step["driver"],
-        spec=specs[step["driver"]],
-        config=step["config"],
-        inputs=wiring.edges[index],
-        values=wiring.values[index],
-        after=wiring.after(index),
-        options={key: step[key] for key in STEP_OPTIONS if key in step},
+def _plan(
+    manifest: Manifest, order: list[int], specs: Mapping[str, DriverSpec], wiring: Wiring, findings: Findings
+) -> Plan:
+    steps = [manifest["steps"][index] for index in order]
+    after = {step["id"]: wiring.after(index) for step, index in zip(steps, order, strict=True)}
+    edges = choose_kinds(
+        after,
+        [edge for index in order for edge in wiring.edges[index].values()],
+        readers={step["id"] for step in steps if specs[step["driver"]].input_form == "stream"},
+        needs={step["id"]: wiring.needs[index] for step, index in zip(steps, order, strict=True)},
     )
-
-
-def _staged(manifest: Manifest, steps: list[PlannedStep], wiring: Wiring, findings: Findings) -> Plan:
-    needs = {step["id"]: names for step, names in zip(manifest["steps"], wiring.needs, strict=True)}
-    edges = choose_kinds(steps, [edge for step in steps for edge in step.inputs.values()], needs)
-    inputs: dict[str, dict[str, Edge]] = {}
+    inputs: dict[str, dict[str, Edge]] = {step_id: {} for step_id in after}
     for edge in edges:
-        inputs.setdefault(edge.consumer, {})[edge.name] = edge
-    steps = [replace(step, inputs=inputs[step.id]) if step.id in inputs else step for step in steps]
+        inputs[edge.consumer][edge.name] = edge
     return Plan(
         manifest=manifest,
-        steps=tuple(steps),
-        stages=make_stages(steps, edges),
+        steps=tuple(
+            PlannedStep(
+                id=step["id"],
+                driver=step["driver"],
+                spec=specs[step["driver"]],
+                config=step["config"],
+                inputs=inputs[step["id"]],
+                values=wiring.values[index],
+                after=after[step["id"]],
+                options={key: step[key] for key in STEP_OPTIONS if key in step},
+            )
+            for step, index in zip(steps, order, strict=True)
+        ),
+        stages=make_stages(after, edges),
         edges=tuple(edges),
-        fingerprint=fingerprint(manifest.to_dict(), (step.driver for step in steps)),
+        fingerprint=fingerprint(dict(manifest), specs),
         warnings=tuple(findings.warnings),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from osiris.core.manifest.references import parse
@@ -39,24 +40,28 @@ def find_secrets(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from find_secrets(item, (*path, index))
-    elif _is_secret(_name(path), value):
+    elif path and _is_secret(str(path[-1]), value):
         yield path
 
 
-def _name(path: tuple[str | int, ...]) -> str:
-    last = path[-1] if path else ""
-    if not isinstance(last, str):
-        return ""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", last).lower().replace("-", "_")
-
-
 def _is_secret(name: str, value: Any) -> bool:
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, str):
+        if not _names_secret(name) and "://" not in value and "eyJ" not in value:
+            return False
         known = _without_references(value)
-        if _SECRET_NAME.fullmatch(name) and known == value:
+        if known == value and value.strip() and _names_secret(name):
             return True
         return bool(_CREDENTIALS.search(known) or _WEB_TOKEN.search(known))
-    return isinstance(value, int) and not isinstance(value, bool) and bool(_EVEN_AS_NUMBER.fullmatch(name))
+    return isinstance(value, int) and not isinstance(value, bool) and bool(_EVEN_AS_NUMBER.fullmatch(_snake(name)))
+
+
+@lru_cache(maxsize=1000)
+def _names_secret(name: str) -> bool:
+    return bool(_SECRET_NAME.fullmatch(_snake(name)))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_")
 
 
 def _without_references(text: str) -> str:

@@ -6,13 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from osiris.core.planning.graph import sort
-from osiris.core.planning.plan import Edge, PlannedStep, Stage
+from osiris.core.planning.plan import Edge, Stage
 
 __all__ = ["choose_kinds", "make_stages"]
 
+After = Mapping[str, Sequence[str]]
+"""The steps that each step waits for, producers too; the steps themselves in an order in which they could run."""
+
 
 def choose_kinds(
-    order: Sequence[PlannedStep], edges: Sequence[Edge], needs: Mapping[str, Collection[str]]
+    after: After, edges: Sequence[Edge], *, readers: Collection[str], needs: Mapping[str, Collection[str]]
 ) -> list[Edge]:
     """The edges with their kinds chosen.
 
@@ -20,12 +23,13 @@ def choose_kinds(
     need the producer's end, and both can be in one stage without that stage waiting for itself.
 
     Args:
-        order: The steps, each after those it waits for.
+        after: What each step waits for.
         edges: All uses of all outputs.
-        needs: The steps whose end each step needs by its own word.
+        readers: The steps that read streams.
+        needs: The steps whose end a step needs by its own word.
     """
-    wanted = _could_stream(order, edges, needs)
-    level = _levels(order, wanted)
+    wanted = _could_stream(edges, readers, needs)
+    level = _levels(after, wanted)
     return [
         replace(edge, kind="stream")
         if wanted.get(edge.producer) == edge.consumer and level[edge.producer] == level[edge.consumer]
@@ -34,27 +38,34 @@ def choose_kinds(
     ]
 
 
-def make_stages(order: Sequence[PlannedStep], edges: Sequence[Edge]) -> tuple[Stage, ...]:
+def make_stages(after: After, edges: Sequence[Edge]) -> tuple[Stage, ...]:
     """The groups of steps that ``stream`` edges join, in an order in which they can run."""
     into = {edge.producer: edge.consumer for edge in edges if edge.kind == "stream"}
-    group: dict[str, int] = {}
-    groups: list[list[str]] = []
-    for step in reversed(order):  # a consumer before its producers, each of which streams to it alone
-        if step.id in into:
-            group[step.id] = group[into[step.id]]
-        else:
-            group[step.id] = len(groups)
-            groups.append([])
-    for step in order:
-        groups[group[step.id]].append(step.id)
-    return _number(order, group, groups)
+    head: dict[str, str] = {}  # of each step the last one of its group: a step streams to one other at most
+    for step in reversed(list(after)):
+        head[step] = head[into[step]] if step in into else step
+    groups: dict[str, list[str]] = {}
+    for step in after:
+        groups.setdefault(head[step], []).append(step)
+    number = {step: place for place, step in enumerate(groups)}
+    waits: list[set[int]] = [set() for _ in groups]
+    for step, others in after.items():
+        own = number[head[step]]
+        waits[own].update(number[head[other]] for other in others)
+        waits[own].discard(own)
+    running = sort([sorted(nodes) for nodes in waits])
+    index = {node: place for place, node in enumerate(running)}
+    members = list(groups.values())
+    return tuple(
+        Stage(index=place, steps=tuple(members[node]), after=tuple(sorted(index[other] for other in waits[node])))
+        for place, node in enumerate(running)
+    )
 
 
 def _could_stream(
-    order: Sequence[PlannedStep], edges: Sequence[Edge], needs: Mapping[str, Collection[str]]
+    edges: Sequence[Edge], readers: Collection[str], needs: Mapping[str, Collection[str]]
 ) -> dict[str, str]:
     """Producer to consumer of every edge that would stream if the stages allowed it."""
-    form = {step.id: step.spec.input_form for step in order}
     uses: dict[str, list[Edge]] = {}
     for edge in edges:
         uses.setdefault(edge.producer, []).append(edge)
@@ -62,49 +73,29 @@ def _could_stream(
     for producer, leaving in uses.items():
         of_df = [edge.consumer for edge in leaving if edge.output == "df"]
         consumer = of_df[0] if len(of_df) == 1 else None
-        if consumer is None or form[consumer] != "stream" or producer in needs.get(consumer, ()):
+        if consumer is None or consumer not in readers or producer in needs.get(consumer, ()):
             continue
         if sum(edge.consumer == consumer for edge in leaving) == 1:
             found[producer] = consumer
     return found
 
 
-def _levels(order: Sequence[PlannedStep], wanted: Mapping[str, str]) -> dict[str, int]:
+def _levels(after: After, wanted: Mapping[str, str]) -> dict[str, int]:
     """A level for each step, so that steps of one level may share a stage.
 
     A step lies above everything that must have finished before it, and not below what streams into it. So whatever
     leads from level to level leads upwards, and stages made within one level never wait for themselves.
     """
-    before = {step.id: [other for other in step.after if wanted.get(other) != step.id] for step in order}
     level: dict[str, int] = {}
-    for step in order:
-        finished = set(before[step.id])
-        level[step.id] = max((level[other] + (other in finished) for other in step.after), default=0)
+    for step, others in after.items():
+        level[step] = max((level[other] + (wanted.get(other) != step) for other in others), default=0)
     ceiling: dict[str, int] = {}
-    for step in reversed(order):
+    for step, others in reversed(list(after.items())):
         # Raise each step to the one it streams into, as far as those that wait for its end allow.
-        goal = level[wanted[step.id]] if step.id in wanted else level[step.id]
-        if goal <= ceiling.get(step.id, goal):
-            level[step.id] = goal
-        for other in before[step.id]:
-            ceiling[other] = min(ceiling.get(other, level[step.id] - 1), level[step.id] - 1)
+        goal = level[wanted[step]] if step in wanted else level[step]
+        if goal <= ceiling.get(step, goal):
+            level[step] = goal
+        for other in others:
+            if wanted.get(other) != step:
+                ceiling[other] = min(ceiling.get(other, level[step] - 1), level[step] - 1)
     return level
-
-
-def _number(order: Sequence[PlannedStep], group: Mapping[str, int], groups: list[list[str]]) -> tuple[Stage, ...]:
-    """The groups as stages, numbered in the order in which they can run; ties by their first step."""
-    first_seen = {number: place for place, number in enumerate(dict.fromkeys(group[step.id] for step in order))}
-    members: list[list[str]] = [[] for _ in groups]
-    waits: list[set[int]] = [set() for _ in groups]
-    for number, steps in enumerate(groups):
-        members[first_seen[number]] = steps
-    for step in order:
-        own = first_seen[group[step.id]]
-        waits[own].update(first_seen[group[other]] for other in step.after)
-        waits[own].discard(own)
-    running = sort([sorted(nodes) for nodes in waits])
-    index = {node: place for place, node in enumerate(running)}
-    return tuple(
-        Stage(index=place, steps=tuple(members[node]), after=tuple(sorted(index[other] for other in waits[node])))
-        for place, node in enumerate(running)
-    )
