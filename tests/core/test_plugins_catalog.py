@@ -193,6 +193,26 @@ def test_a_missing_dependency_is_told_apart_from_a_missing_module_of_its_own(sit
     assert "needs" not in hints["gone"]
 
 
+@pytest.mark.parametrize("value", ["", ".plugin", "not a module", "json:", "json:nobody", "json:decoder.nobody", "1"])
+def test_an_entry_point_that_leads_nowhere_is_broken(site, value):
+    site.install("acme-osiris", entries={"osiris.drivers": {"acme": value}})
+    (report,) = site.catalog().report()
+    assert report.state == "broken"
+    assert "plugin 'acme' (acme-osiris 1.0)" in report.reason
+
+
+def test_an_entry_point_may_name_an_object_and_extras(site):
+    holder = (
+        DRIVERS
+        + """
+    class Holder:
+        osiris_drivers = staticmethod(osiris_drivers)
+    """
+    )
+    site.install("acme-osiris", holder, entries={"osiris.drivers": {"acme": "{}:Holder [extra]"}})
+    assert site.catalog().describe_driver("acme.shout").summary == "Shouts."
+
+
 def test_the_same_error_is_a_new_object_each_time(site):
     site.install("acme-osiris", "raise RuntimeError('no')")
     catalog = site.catalog()

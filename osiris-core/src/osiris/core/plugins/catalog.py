@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +66,7 @@ class Catalog:
     def reset(cls) -> None:
         """Look at the environment again when next asked. Modules that were imported stay so."""
         with cls._current_lock:
+            importlib.invalidate_caches()
             cls._current = None
 
     # listed

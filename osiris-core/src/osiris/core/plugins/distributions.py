@@ -88,8 +88,8 @@ def scan(path: Sequence[str] | None = None) -> Scan:
         entries.update(owned)
     if _installed(PREDECESSOR, path):
         warnings.append(
-            f"{PREDECESSOR} is installed in the same environment: its osiris/__init__.py hides this osiris "
-            f"from Python; run: pip uninstall {PREDECESSOR}"
+            f"{PREDECESSOR}, the predecessor, is installed in the same environment; its package 'osiris' and this one "
+            f"overwrite each other; run: pip uninstall {PREDECESSOR}, then pip install --force-reinstall osiris-core"
         )
     return Scan(entries=tuple(sorted(entries)), warnings=tuple(sorted(warnings)))
 
@@ -116,9 +116,9 @@ def _entries_of(distribution: metadata.Distribution) -> list[PluginEntry]:
     if not points:
         return []
     head = distribution.metadata
-    name, version = head["Name"], head["Version"]
-    if not name or not version:
+    if "Name" not in head or "Version" not in head:
         raise ValueError("it states no name or no version")
+    name, version = head["Name"], head["Version"]
     origin = _origin(distribution)
     requires = tuple(distribution.requires or ())
     return [
@@ -127,7 +127,7 @@ def _entries_of(distribution: metadata.Distribution) -> list[PluginEntry]:
             name=point.name,
             distribution=name,
             version=version,
-            value=point.value,
+            value=point.value.partition("[")[0].strip(),  # extras behind it are history, but allowed
             origin=origin,
             requires=requires,
         )
