@@ -58,7 +58,7 @@ class LazyGroup(TyperGroup):
             return name, None, rest
         command = self._load(name)
         if ctx.resilient_parsing:
-            _keep_values_raw(command)
+            _keep_values_raw(command, ctx)
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -119,12 +119,12 @@ def _broken(name: str, target: str, reason: str) -> OsirisError:
     )
 
 
-def _keep_values_raw(command: Any) -> None:
+def _keep_values_raw(command: Any, ctx: Any) -> None:
     # Completion wants no values; Typer would import pydantic to convert them.
-    for param in command.params:
+    for param in command.get_params(ctx):
         param.process_value = lambda ctx, value: value
     for child in getattr(command, "commands", {}).values():
-        _keep_values_raw(child)
+        _keep_values_raw(child, ctx)
 
 
 def _make_plain(command: Any) -> None:

@@ -24,7 +24,11 @@ app = typer.Typer(
     name=PROGRAM,
     cls=LazyGroup,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # Typer imports pydantic to convert the None that these flags of its own have unless they are given.
+        "default_map": {"help": False, "install_completion": False, "show_completion": False},
+    },
     epilog="Begin with 'osiris init demo', then 'cd demo' and 'osiris run'.",
 )
 
@@ -75,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(given: list[str]) -> int:
     as_json = _wants_json(given)
     try:
-        returned: Any = _make_command().main(given, prog_name=PROGRAM, standalone_mode=False)
+        returned: Any = get_command(app).main(given, prog_name=PROGRAM, standalone_mode=False)
     except BrokenPipeError:
         raise
     except SystemExit as stop:
@@ -88,15 +92,6 @@ def _dispatch(given: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return returned if isinstance(returned, int) else 0
-
-
-def _make_command() -> Any:
-    command: Any = get_command(app)
-    for param in command.params:
-        # Typer imports pydantic to convert the None that its own completion options have unless they are given.
-        if param.default is None:
-            param.default = False
-    return command
 
 
 def _wants_json(given: list[str]) -> bool:
