@@ -161,7 +161,12 @@ class Dataset:
         """All rows as a DataFrame of Arrow-backed columns: exact, NULL is ``pd.NA``."""
         import pandas as pd
 
-        frame: pd.DataFrame = self.table().to_pandas(types_mapper=pd.ArrowDtype)
+        table = self.table()
+        # By number, because two columns of one name would be given one type; and without the notes that pandas leaves
+        # in Parquet files, which would turn columns into an index.
+        numbered = table.rename_columns([str(number) for number in range(table.num_columns)])
+        frame: pd.DataFrame = numbered.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+        frame.columns = pd.Index(table.column_names, dtype=object if not table.num_columns else None)
         return frame
 
     def report(self, rows: int, bytes: int = 0) -> None:
