@@ -417,3 +417,32 @@ def test_errors_survive_a_process_border(project):
         Connections.load(project("mysql: [a]\n"))
     again = pickle.loads(pickle.dumps(caught.value))
     assert again.problems == caught.value.problems
+
+
+def test_a_keyring_is_asked(redactor):
+    import keyring
+
+    class Backend(keyring.backend.KeyringBackend):
+        priority = 1
+
+        def get_password(self, service, name):
+            if service == "locked":
+                raise keyring.errors.KeyringLocked("enter the password")
+            return {("osiris/shop", "main"): "from-the-keyring"}.get((service, name))
+
+        def set_password(self, service, name, password):
+            raise keyring.errors.PasswordSetError("read-only")
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Backend())
+    try:
+        resolver = SecretResolver(redactor=redactor)
+        assert list(resolver.resolve_all(["${keyring:osiris/shop/main}"]).values()) == ["from-the-keyring"]
+        assert redactor.text("from-the-keyring") == "***"
+        with pytest.raises(ConnectionConfigError, match="the keyring has no entry 'osiris/shop/other'") as caught:
+            resolver.resolve_all(["${keyring:osiris/shop/other}"])
+        assert caught.value.hint == "add it: keyring set osiris/shop other"
+        with pytest.raises(ConnectionConfigError, match="cannot be asked for 'locked/x': KeyringLocked"):
+            resolver.resolve_all(["${keyring:locked/x}"])
+    finally:
+        keyring.set_keyring(before)
