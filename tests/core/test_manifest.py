@@ -58,6 +58,7 @@ def test_a_manifest_reads_as_a_mapping_and_as_attributes() -> None:
     assert manifest.params == {}
     assert manifest.requires == ()
     assert manifest.defaults == {}
+    assert not manifest.oml
 
 
 def test_what_to_dict_gives_reads_as_the_same_manifest() -> None:

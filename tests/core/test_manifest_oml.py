@@ -67,6 +67,7 @@ steps:
             },
         ],
     }
+    assert manifest.oml
     assert manifest.position(("steps", 1, "driver")) == (10, 16)
     assert manifest.position(("steps", 1, "inputs", "df")) == (12, 12)
 

@@ -121,12 +121,13 @@ def _build(raw: Any, report: Report, *, file: Path | None, params: Mapping[str, 
         hint = "begin with version: and steps:"
         report.add("manifest.not_a_mapping", f"a pipeline must be a mapping, but this is {describe(raw)}", (), hint)
         report.stop()
-    if "oml_version" in raw:
+    is_oml = "oml_version" in raw
+    if is_oml:
         raw = oml.translate(raw, report)
     data = normalise(raw, name=file.stem if file else None, params=params, report=report)
     if report.problems:
         report.stop()
-    return Manifest(data, file=file, source=report.file, place=report.place)
+    return Manifest(data, file=file, source=report.file, place=report.place, oml=is_oml)
 
 
 class _Copy:

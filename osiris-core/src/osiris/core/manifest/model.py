@@ -20,6 +20,10 @@ class Manifest(Mapping[str, Any]):
     ``defaults`` and ``steps``. Each step has ``id``, ``driver``, ``config``, ``inputs`` and ``needs``. References
     (``${step.df}``, ``${PASSWORD}``) and the escape ``$${`` stay as written, so that :meth:`to_dict` read again
     gives the same manifest.
+
+    Attributes:
+        file: The file it was read from; None for text and for data made in code.
+        oml: Whether it was written in the older dialect, whose relative paths begin in the current folder.
     """
 
     def __init__(
@@ -29,10 +33,12 @@ class Manifest(Mapping[str, Any]):
         file: Path | None = None,
         source: str | None = None,
         place: Place | None = None,
+        oml: bool = False,
     ) -> None:
         self._data = dict(data)
         self._report = Report(source, place)
         self.file = file
+        self.oml = oml
 
     @property
     def version(self) -> str:
