@@ -52,8 +52,18 @@ class Context:
         return self.base_dir / path
 
 
+def make_context(folder: Path) -> Context:
+    temp = folder / "tmp"
+    temp.mkdir()
+    return Context(base_dir=folder, temp_dir=temp)
+
+
 @pytest.fixture
 def ctx(tmp_path: Path) -> Context:
-    temp = tmp_path / "tmp"
-    temp.mkdir()
-    return Context(base_dir=tmp_path, temp_dir=temp)
+    return make_context(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_context() -> Callable[[Path], Context]:
+    """For property tests, which need one context per example."""
+    return make_context

@@ -306,8 +306,8 @@ def test_a_connection_names_the_file(ctx: Any) -> None:
     assert extractor.run("load", config, {}, ctx)["df"].table().num_rows == 2
     assert extractor.check(config, ctx)["path"] == str(ctx.base_dir / "x.duckdb")
     extractor.close()
+    read_only = replace(ctx, connection={"path": "x.duckdb", "read_only": True})
     with pytest.raises(DriverError) as caught:
-        read_only = replace(ctx, connection={"path": "x.duckdb", "read_only": True})
         Writer().run("save", config, {"df": Dataset.of(ONE)}, read_only)
     assert caught.value.code == "duckdb.read_only"
 

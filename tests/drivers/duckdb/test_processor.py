@@ -60,7 +60,7 @@ def values(table: pa.Table) -> list[tuple[Any, ...]]:
         ("WITH x AS (FROM orders), y AS (FROM x), z AS (FROM x) SELECT count(*) FROM y, z", 9),
         ("WITH orders AS (FROM orders WHERE i > 0) SELECT count(*) FROM orders", 2),
         (
-            "WITH RECURSIVE r AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM r, orders WHERE i = n) SELECT count(*) FROM r",
+            "WITH RECURSIVE r AS (SELECT 0 n UNION ALL SELECT n + 1 FROM r, orders WHERE i = n) SELECT count(*) FROM r",
             4,
         ),
         ("SELECT count(*) FROM orders WHERE i > (SELECT min(i) FROM orders)", 2),

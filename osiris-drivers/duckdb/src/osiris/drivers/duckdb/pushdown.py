@@ -160,6 +160,8 @@ def _checked(column: str, field: pa.Field, inferred: bool) -> str | None:
     same = f"CAST({value} AS VARCHAR) = {column}"
     if target in ("DATE", "TIMESTAMP"):  # infinity, years before 1 and after 9999 are DuckDB's alone
         same += f" AND length({column}) {'= 10' if target == 'DATE' else 'BETWEEN 19 AND 26'}"
+    if target == "TIMESTAMP":  # DuckDB leaves out the zeros at the end of a fraction
+        same = f"({same}) OR (length({column}) = 26 AND CAST({value} AS VARCHAR) = rtrim({column}, '0'))"
     cases = [f"WHEN {same} THEN {value}", f"WHEN {column} IS NULL THEN NULL"]
     if declared is not None and not inferred:
         cases.append(f"WHEN regexp_full_match({column}, '{declared}') THEN CAST({column} AS {target})")

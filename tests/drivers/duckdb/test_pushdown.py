@@ -1,0 +1,290 @@
+"""DuckDB reads an input's files itself: the same rows and values, or the error that the stream would raise."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osiris.core.dataset import Dataset, FileSource
+from osiris.core.errors import DriverError
+from osiris.drivers.duckdb.database import Session, connect
+from osiris.drivers.duckdb.processor import Processor
+from osiris.drivers.duckdb.pushdown import push_down
+
+OPTIONS: dict[str, Any] = {"delimiter": ",", "quote": '"', "header": True, "compression": None, "null_values": ("",)}
+
+
+class Files:
+    """A dataset over files that says whether it was read as a stream, and what it was told was read otherwise."""
+
+    def __init__(self, source: FileSource, *, broken: Exception | None = None) -> None:
+        self.streamed = 0
+        self.reported: list[tuple[int, int]] = []
+        self.closed = 0
+        self._source = source
+        self._broken = broken
+        plain = Dataset(self._batches, source.schema, source=source, close=self._close)
+        self.dataset = plain.observed(lambda batches: batches, lambda rows, size: self.reported.append((rows, size)))
+
+    def _close(self) -> None:
+        self.closed += 1
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        self.streamed += 1
+        if self._broken is not None:
+            raise self._broken
+        for path in self._source.paths:
+            yield from stream_csv(path, self._source).to_batches()
+
+
+def stream_csv(path: str, source: FileSource) -> pa.Table:
+    names = source.schema.names
+    return pa_csv.read_csv(
+        path,
+        read_options=pa_csv.ReadOptions(column_names=names, skip_rows=1 if source.options["header"] else 0),
+        parse_options=pa_csv.ParseOptions(delimiter=source.options["delimiter"], newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=source.schema,
+            null_values=list(source.options["null_values"]),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def csv_source(path: Path, schema: pa.Schema, *, inferred: bool = True, **options: Any) -> FileSource:
+    return FileSource(
+        format="csv",
+        paths=(str(path),),
+        schema=schema,
+        options={**OPTIONS, **options},
+        inferred=frozenset(schema.names if inferred else ()),
+    )
+
+
+def run(ctx: Any, query: str, files: Files, **options: Any) -> list[tuple[Any, ...]]:
+    processor = Processor()
+    try:
+        data = processor.run("s", {"query": query, **options}, {"t": files.dataset}, ctx)["df"]
+        return [tuple(row.values()) for row in data.table().to_pylist()]
+    finally:
+        processor.close()
+
+
+SCHEMA = pa.schema([("i", pa.int64()), ("s", pa.string())])
+
+
+def numbers(ctx: Any, count: int = 10, last: str = "9") -> Path:
+    path: Path = ctx.base_dir / "t.csv"
+    path.write_text("i,s\n" + "".join(f"{k},x{k}\n" for k in range(count - 1)) + f"{last},z\n")
+    return path
+
+
+def test_duckdb_reads_the_file_and_says_how_much(ctx: Any) -> None:
+    path = numbers(ctx)
+    files = Files(csv_source(path, SCHEMA))
+    assert run(ctx, "SELECT count(*), sum(i)::INT FROM t WHERE s <> 'z'", files) == [(9, 36)]
+    assert files.streamed == 0
+    assert files.reported == [(10, path.stat().st_size)]
+    assert files.closed == 1
+
+
+@pytest.mark.parametrize("query", ["SELECT count(*) FROM t a JOIN t b USING (i)", "WITH x AS (FROM t) SELECT count(*) FROM x, x y WHERE x.i = y.i"])  # fmt: skip # noqa: E501
+def test_rows_are_counted_once_where_a_query_reads_twice(ctx: Any, query: str) -> None:
+    files = Files(csv_source(numbers(ctx), SCHEMA))
+    assert run(ctx, query, files) == [(10,)]
+    assert [rows for rows, _ in files.reported] == [10]
+
+
+@pytest.mark.parametrize("options", [{"pushdown": False}, {"setup": ["CREATE VIEW v AS FROM t"]}])
+def test_the_stream_is_read_where_rows_could_not_be_counted_or_it_is_wanted(ctx: Any, options: Any) -> None:
+    files = Files(csv_source(numbers(ctx), SCHEMA))
+    assert run(ctx, "SELECT count(*) FROM t", files, **options) == [(10,)]
+    assert (files.streamed, files.reported) == (1, [])
+
+
+@pytest.mark.parametrize("last", ["1.5", "007", "+5", "abc", "99999999999999999999", "0x10", " 7", "1e2"])
+def test_a_value_that_does_not_fit_raises_what_the_stream_raises(ctx: Any, last: str) -> None:
+    error = DriverError("t.csv, line 11: i", code="filesystem.csv_type_mismatch")
+    files = Files(csv_source(numbers(ctx, last=last), SCHEMA), broken=error)
+    with pytest.raises(DriverError) as caught:
+        run(ctx, "SELECT sum(i) FROM t", files)
+    assert caught.value is error
+
+
+def test_also_after_rows_were_handed_on(ctx: Any) -> None:
+    error = DriverError("t.csv, line 150002: i", code="filesystem.csv_type_mismatch")
+    path = ctx.base_dir / "t.csv"
+    path.write_text("i,s\n" + f"1,{'x' * 500}\n" * 150_000 + "x,y\n")  # more than DuckDB reads at once
+    files = Files(csv_source(path, SCHEMA), broken=error)
+    config = {"query": "FROM t", "threads": 1, "settings": {"streaming_buffer_size": "1MB"}}
+    data = Processor().run("s", config, {"t": files.dataset}, ctx)["df"].batches()
+    assert next(data).num_rows > 0
+    with pytest.raises(DriverError) as caught:
+        list(data)
+    assert caught.value is error
+
+
+def test_what_only_duckdb_refuses_is_read_as_a_stream(ctx: Any) -> None:
+    path = numbers(ctx)
+    path.write_text('i,s\n1,"a"b\n2,c\n')  # DuckDB refuses text behind a closing quote
+    files = Files(csv_source(path, SCHEMA))
+    assert run(ctx, "FROM t", files) == [(1, "ab"), (2, "c")]
+    assert files.streamed == 1
+
+
+def test_a_declared_column_takes_what_the_stream_takes(ctx: Any) -> None:
+    path = ctx.base_dir / "t.csv"
+    path.write_text("i,d\n007,1.5\n-0,2\n")
+    schema = pa.schema([("i", pa.int32()), ("d", pa.decimal128(10, 2))])
+    files = Files(csv_source(path, schema, inferred=False))
+    assert run(ctx, "FROM t", files) == [(7, Decimal("1.50")), (0, Decimal("2.00"))]
+    assert files.streamed == 0
+
+
+def test_types_null_and_empty_text(ctx: Any) -> None:
+    path = ctx.base_dir / "t.csv"
+    path.write_text(
+        'b,d,n,f,t,s\ntrue,2024-02-29,1.10,1.5,2024-01-02 03:04:05,""\n,,,,,\n'
+        "false,0001-01-01,-0.01,-2.0,2024-01-02 03:04:05.500000,x"
+    )
+    schema = pa.schema(
+        [
+            ("b", pa.bool_()),
+            ("d", pa.date32()),
+            ("n", pa.decimal128(18, 2)),
+            ("f", pa.float64()),
+            ("t", pa.timestamp("us")),
+            ("s", pa.string()),
+        ]
+    )
+    files = Files(csv_source(path, schema))
+    assert run(ctx, "FROM t", files) == [
+        (True, date(2024, 2, 29), Decimal("1.10"), 1.5, datetime(2024, 1, 2, 3, 4, 5), ""),
+        (None, None, None, None, None, None),
+        (False, date(1, 1, 1), Decimal("-0.01"), -2.0, datetime(2024, 1, 2, 3, 4, 5, 500_000), "x"),
+    ]
+    assert files.streamed == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (pa.date32(), "infinity"),
+        (pa.date32(), "0044-03-15 (BC)"),
+        (pa.date32(), "10000-01-01"),
+        (pa.timestamp("us"), "2024-01-01 24:00:00"),
+        (pa.bool_(), "yes"),
+        (pa.decimal128(18, 2), "1.105"),
+    ],
+)
+def test_what_is_a_value_for_duckdb_alone_is_not_taken(ctx: Any, kind: pa.DataType, text: str) -> None:
+    path = ctx.base_dir / "t.csv"
+    path.write_text(f"v,s\n{text},x\n")
+    error = DriverError("refused by the stream", code="filesystem.csv_type_mismatch")
+    files = Files(csv_source(path, pa.schema([("v", kind), ("s", pa.string())])), broken=error)
+    with pytest.raises(DriverError) as caught:
+        run(ctx, "FROM t", files)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schema": pa.schema([("i", pa.int64())])},
+        {"schema": pa.schema([("i", pa.time64("us")), ("s", pa.string())])},
+        {"options": {**OPTIONS, "compression": "gzip"}},
+        {"options": {**OPTIONS, "null_values": ()}},
+        {"format": "jsonl"},
+        {"paths": ()},
+        {"paths": ("/missing/file.csv",)},
+    ],
+)
+def test_files_that_duckdb_could_read_differently_are_streamed(ctx: Any, changes: dict[str, Any]) -> None:
+    path = numbers(ctx)
+    base = {"format": "csv", "paths": (str(path),), "schema": SCHEMA, "options": OPTIONS}
+    source = FileSource(**{**base, **changes})
+    session = Session(connect(), ctx)
+    assert push_down(session, Dataset(lambda: iter(()), source.schema, source=source), "t") is None
+    session.close()
+
+
+@pytest.mark.parametrize("body", ['1, "x"\n', '1,"x" \n', '1,\t"x"\n'])
+def test_white_space_beside_quotes_is_kept(ctx: Any, body: str) -> None:
+    path = ctx.base_dir / "t.csv"
+    path.write_text("i,s\n" + body)
+    files = Files(csv_source(path, SCHEMA))
+    expected = [tuple(row.values()) for row in stream_csv(str(path), csv_source(path, SCHEMA)).to_pylist()]
+    assert run(ctx, "FROM t", files) == expected
+
+
+def test_a_path_with_wildcards_means_one_file(ctx: Any) -> None:
+    path = ctx.base_dir / "t[1]*.csv"
+    path.write_text("i,s\n1,x\n")
+    (ctx.base_dir / "t1.csv").write_text("i,s\n2,y\n")
+    assert run(ctx, "FROM t", Files(csv_source(path, SCHEMA))) == [(1, "x")]
+
+
+def test_parquet(ctx: Any) -> None:
+    paths = []
+    for part in range(3):
+        table = pa.table({"i": pa.array(range(part * 10, part * 10 + 10), pa.int64()), "s": [f"x{part}"] * 10})
+        paths.append(str(ctx.base_dir / f"{part}.parquet"))
+        pq.write_table(table, paths[-1], row_group_size=4)
+    source = FileSource(format="parquet", paths=tuple(paths), schema=SCHEMA)
+    files = Files(source)
+    assert run(ctx, "SELECT s, sum(i)::INT FROM t WHERE i > 14 GROUP BY s ORDER BY s", files) == [
+        ("x1", 85),
+        ("x2", 245),
+    ]
+    assert (files.streamed, [rows for rows, _ in files.reported]) == (0, [30])
+
+
+def test_parquet_files_that_differ_are_streamed(ctx: Any) -> None:
+    pq.write_table(pa.table({"i": pa.array([1], pa.int64())}), ctx.base_dir / "a.parquet")
+    pq.write_table(pa.table({"i": pa.array([1.5], pa.float64())}), ctx.base_dir / "b.parquet")
+    paths = (str(ctx.base_dir / "a.parquet"), str(ctx.base_dir / "b.parquet"))
+    schema = pa.schema([("i", pa.int64())])
+    session = Session(connect(), ctx)
+    source = FileSource(format="parquet", paths=paths, schema=schema)
+    assert push_down(session, Dataset(lambda: iter(()), schema, source=source), "t") is None
+    session.close()
+
+
+FIELDS = st.one_of(
+    st.text(alphabet="a\",\n\r ;\t'é\\x00", max_size=6), st.sampled_from(["", "NA", "007", '"', '""', " ", "\r\n"])
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(rows=st.lists(st.tuples(FIELDS, FIELDS), min_size=1, max_size=8), quote_all=st.booleans(), crlf=st.booleans())
+def test_any_text_is_the_same_as_in_the_stream(
+    tmp_path_factory: pytest.TempPathFactory, new_context: Any, rows: list[tuple[str, str]], quote_all: bool, crlf: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("csv")
+    text = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, quoting=quoting, lineterminator="\r\n" if crlf else "\n")
+    writer.writerows([("a", "b"), *rows])
+    path = folder / "t.csv"
+    path.write_bytes(text.getvalue().encode())
+    source = csv_source(path, pa.schema([("a", pa.string()), ("b", pa.string())]))
+    try:
+        expected = stream_csv(str(path), source).to_pylist()
+    except pa.ArrowInvalid:
+        with pytest.raises(pa.ArrowInvalid):
+            run(new_context(folder), "FROM t", Files(source))
+    else:
+        assert run(new_context(folder), "FROM t", Files(source)) == [tuple(row.values()) for row in expected]
