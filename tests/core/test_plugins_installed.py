@@ -310,16 +310,19 @@ def test_a_pipeline_runs_on_a_third_partys_adapter_with_its_drivers(ask, tmp_pat
         from osiris.core.execution_adapter import ExecutionContext
         from osiris.core.lifecycle import run_pipeline
         from osiris.core.manifest import load_manifest
-        context = ExecutionContext("run_1", "session")
+        context = ExecutionContext("run_1", "session", environment={"ACME_AUDIT": "audit.txt"})
         adapter = AdapterFactory.create("acme", room="two")
         run = run_pipeline(adapter, load_manifest("pipeline.yaml"), context, adapter_name="acme").raise_for_status()
+        context.bus.close()
         events = [event["event"] for event in context.events]
-        result = [run.status, run.total_rows, run.environment, "room_opened" in events]
+        result = [run.status, run.total_rows, run.environment, "room_opened" in events, len(events)]
         """,
         "good",
         ACME_VAULT=str(tmp_path),
     )
-    assert told == ["success", 3, "acme:two", True]
+    *outcome, events = told
+    assert outcome == ["success", 3, "acme:two", True]
+    assert int((tmp_path / "audit.txt").read_text()) == events  # its sink heard them all
     with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
         assert database.execute("select * from copied").fetchall() == rows
 
