@@ -12,7 +12,7 @@ ROUNDS = {200_000: 7, 2_000_000: 5, 20_000_000: 3}
 
 QUERY = """\
 select country, channel, strftime(ordered_at, '%Y-%m') as month, count(*) as orders,
-       sum(quantity * amount) as revenue, count(discount) as discounted
+       sum(quantity * amount::decimal(12, 2)) as revenue, count(discount) as discounted
 from orders join customers using (customer_id)
 where status <> 'returned' group by all order by all"""
 

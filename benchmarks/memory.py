@@ -32,7 +32,7 @@ steps:
   - id: sums
     driver: duckdb.processor
     config:
-      query: select product, channel, sum(quantity * amount) as revenue from orders group by all
+      query: select product, channel, sum(quantity * amount::decimal(12, 2)) as revenue from orders group by all
       memory_limit: 100MB
     inputs: {{orders: "${{orders.df}}"}}
   - id: write
