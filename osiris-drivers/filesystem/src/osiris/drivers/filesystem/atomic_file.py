@@ -26,14 +26,21 @@ __all__ = ["AtomicFile", "WriteMode", "make_folder", "open_output", "sync_folder
 WriteMode = Literal["overwrite", "append", "fail"]
 
 
-def open_output(location: Location, mode: WriteMode, ctx: StepContext, *, create_dirs: bool = True) -> AtomicFile:
+def open_output(location: Location, mode: WriteMode, ctx: StepContext, *, create_dirs: bool = True, copy_existing: bool = True) -> AtomicFile:
     """A file to write to ``location``; use it as a context manager, and :meth:`~AtomicFile.commit` it.
+
+    Args:
+        location: What to write.
+        mode: What to do where it exists.
+        ctx: Whose temporary file it is.
+        create_dirs: Whether to make the folders above it.
+        copy_existing: Whether ``append`` begins with a copy of what is there (else the caller sees to it).
 
     Raises:
         DriverError: It exists and ``mode`` is ``fail``; it is a folder or a device; it may not be written there.
     """
     kind = AtomicFile if location.is_local else _RemoteFile
-    return kind(location, mode, temporary_name(location, ctx), create_dirs=create_dirs)
+    return kind(location, mode, temporary_name(location, ctx), create_dirs=create_dirs, copy_existing=copy_existing)
 
 
 def temporary_name(location: Location, ctx: StepContext) -> str:
@@ -53,11 +60,12 @@ class AtomicFile:
         written: Bytes written by this object (what was there before an append aside).
     """
 
-    def __init__(self, location: Location, mode: WriteMode, temporary: str, *, create_dirs: bool = True) -> None:
+    def __init__(self, location: Location, mode: WriteMode, temporary: str, *, create_dirs: bool = True, copy_existing: bool = True) -> None:
         self.location = location
         self.mode = mode
         self.written = 0
         self._done = False
+        self._copies = copy_existing
         self._file: IO[bytes] | None = None
         self._before: tuple[int, ...] | None = None
         self._open(temporary, create_dirs)
@@ -82,8 +90,20 @@ class AtomicFile:
         """Yes; asked by compressors."""
         return True
 
+    @property
+    def closed(self) -> bool:
+        """Never, as far as compressors and pyarrow are concerned: committing is not theirs to do."""
+        return False
+
     def flush(self) -> None:
         """Nothing to do before :meth:`commit`; asked by compressors."""
+
+    def close(self) -> None:
+        """Nothing: :meth:`commit` or :meth:`abort` do it; asked by pyarrow."""
+
+    def tell(self) -> int:
+        """How much was written; asked by pyarrow."""
+        return self.written
 
     def commit(self) -> None:
         """Flush to disk and give the file its name.
@@ -121,10 +141,6 @@ class AtomicFile:
     def appends(self) -> bool:
         """Whether there is something before what is written."""
         return self._before is not None
-
-    def existing(self) -> IO[bytes]:
-        """What is there, to look at before appending to it."""
-        return self.location.open()
 
     def _explained(self) -> Any:
         return explaining(self.location.text, "write")
@@ -174,8 +190,9 @@ class AtomicFile:
                 os.fchown(self._file.fileno(), found.st_uid, found.st_gid)
             if self.mode == "append":
                 self._before = _identity(found)
-                with self._target.open("rb") as old:
-                    shutil.copyfileobj(old, self._file, 1 << 20)
+                if self._copies:
+                    with self._target.open("rb") as old:
+                        shutil.copyfileobj(old, self._file, 1 << 20)
 
     def _commit(self) -> None:
         assert self._file is not None
@@ -252,7 +269,7 @@ class _RemoteFile(AtomicFile):
                     raise _no_folder(folder, self.location.text)
                 fs.makedirs(folder, exist_ok=True)
             self._file = fs.open(self._temporary_path, "wb")
-            if self.appends:
+            if self.appends and self._copies:
                 with fs.open(path, "rb") as old:
                     shutil.copyfileobj(old, self._file, 1 << 20)
 

@@ -1,0 +1,93 @@
+"""Batches of any size to row groups of one size."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from osiris.core.errors import DriverError
+from osiris.drivers.filesystem.atomic_file import AtomicFile
+from osiris.drivers.filesystem.config import ParquetWriterConfig
+
+__all__ = ["RowGroups", "open_parquet"]
+
+
+def open_parquet(file: AtomicFile, schema: pa.Schema, options: ParquetWriterConfig) -> Any:
+    """A pyarrow writer on ``file``.
+
+    Raises:
+        DriverError: Parquet has no form for a column's type.
+    """
+    try:
+        return pq.ParquetWriter(
+            pa.PythonFile(file, mode="w"),
+            schema,
+            compression=options.compression,
+            compression_level=options.compression_level,
+        )
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise _no_form(schema, error) from error
+
+
+class RowGroups:
+    """Collects batches and writes a row group whenever enough rows are there. A context manager.
+
+    Attributes:
+        bytes: Of the batches that wait.
+    """
+
+    def __init__(self, writer: Any, schema: pa.Schema, rows: int) -> None:
+        self._writer, self._schema, self._size = writer, schema, rows
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
+        self.bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take a batch.
+
+        Raises:
+            DriverError: The disk says no, or Parquet has no form for a value.
+        """
+        if batch.num_rows == 0:
+            return
+        self._waiting.append(batch)
+        self._rows += batch.num_rows
+        self.bytes += batch.get_total_buffer_size()
+        if self._rows >= self._size:
+            self.flush(whole_groups=True)
+
+    def flush(self, *, whole_groups: bool = False) -> None:
+        """Write what waits; with ``whole_groups`` keep what does not fill one."""
+        if not self._waiting:
+            return
+        table = pa.Table.from_batches(self._waiting, schema=self._schema)
+        keep = table.num_rows % self._size if whole_groups else 0
+        try:
+            self._writer.write_table(table.slice(0, table.num_rows - keep), row_group_size=self._size)
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            raise _no_form(self._schema, error) from error
+        self._waiting = table.slice(table.num_rows - keep).to_batches() if keep else []
+        self._rows = keep
+        self.bytes = sum(batch.nbytes for batch in self._waiting)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.flush()
+            self._writer.close()
+        else:
+            self._writer.is_open = False  # it would write a footer when it is thrown away
+
+
+def _no_form(schema: pa.Schema, error: Exception) -> DriverError:
+    shown = ", ".join(f"{field.name} {field.type}" for field in schema)
+    return DriverError(
+        f"Parquet has no form for one of these columns: {shown} ({error})",
+        hint="cast the column to another type, as text, before writing it",
+        code="filesystem.parquet_type",
+    )
