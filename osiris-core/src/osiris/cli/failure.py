@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from collections.abc import Sequence
 
 from typer import Abort
 from typer.exceptions import TyperException
@@ -21,9 +22,10 @@ from osiris.core.errors import (
     UsageError,
 )
 
-__all__ = ["exit_code", "handled", "list_problems", "report", "tell_error", "tell_problem"]
+__all__ = ["exit_code", "handled", "list_problems", "report", "tell_error", "tell_problem", "tell_warnings"]
 
 BUG = 1
+_MOST_WARNINGS = 10
 HELP_HINT = "run 'osiris --help' for what there is"
 
 _SYSTEM_HINTS = {
@@ -118,6 +120,15 @@ def list_problems(error: OsirisError) -> tuple[Problem, ...]:
     if isinstance(error, InvalidPipelineError):
         return error.problems
     return tuple(Problem(**item) for item in error.facts.get("problems", ()))
+
+
+def tell_warnings(problems: Sequence[Problem]) -> None:
+    """Show what a plan is warned of; of very many only the first."""
+    for problem in problems[:_MOST_WARNINGS]:
+        tell_problem(problem)
+    if len(problems) > _MOST_WARNINGS:
+        rest = len(problems) - _MOST_WARNINGS
+        tell(f"{styled('warning:', 'bold', 'yellow')} {rest:,} more warnings; 'osiris validate' shows all")
 
 
 def _tell_problems(problems: tuple[Problem, ...]) -> None:

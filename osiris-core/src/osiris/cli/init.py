@@ -142,7 +142,7 @@ CONNECTIONS = """\
 # Databases that steps use by name, as in  config: {connection: "@duckdb.main"}.
 # Secrets are references: ${NAME} (environment or .env), ${file:/run/secrets/name}.
 # See them with 'osiris connections list', try them with 'osiris connections test'.
-connections: {}
+connections:
 #  duckdb:
 #    main:
 #      default: true

@@ -107,8 +107,7 @@ def _secrets(planned: PlannedPipeline, environment: Mapping[str, str]) -> Iterat
 
 
 def _write(planned: PlannedPipeline, document: Mapping[str, Any]) -> None:
-    for problem in planned.plan.warnings:
-        failure.tell_problem(problem)
+    failure.tell_warnings(planned.plan.warnings)
     write(f"{styled(clean(document['pipeline']), 'bold', stream=sys.stdout)} ({clean(document['file'])})")
     if document["params"]:
         write("params: " + clean(", ".join(f"{name}={value!r}" for name, value in document["params"].items())))

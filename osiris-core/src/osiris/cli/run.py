@@ -94,8 +94,7 @@ def _create_session(planned: PlannedPipeline, adapter: str, session_dir: Path | 
 def _tell_start(planned: PlannedPipeline, session: Session) -> None:
     from osiris.core.plugins import Catalog
 
-    for problem in planned.plan.warnings:
-        failure.tell_problem(problem)
+    failure.tell_warnings(planned.plan.warnings)
     for warning in Catalog.current().warnings():
         tell(f"{styled('warning:', 'bold', 'yellow')} {clean(warning)}")
     tell(f"{styled(clean(planned.manifest.name), 'bold')}: session {clean(session.id)}")
