@@ -208,7 +208,7 @@ class EventBus:
                 "value": number,
             }
             if unit is not None:
-                record["unit"] = str(unit)
+                record["unit"] = self._redacted_name(unit)
             record.update(body)  # type: ignore[typeddict-item]  # open-ended by design
             self._metrics.append(record)
             self._tell("on_metric", record)
