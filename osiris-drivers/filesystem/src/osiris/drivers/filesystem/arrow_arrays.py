@@ -13,7 +13,7 @@ from itertools import accumulate
 
 import pyarrow as pa
 
-__all__ = ["bytes_array", "constant", "text_array"]
+__all__ = ["bits", "bytes_array", "constant", "text_array"]
 
 
 def text_array(values: Sequence[str | None]) -> pa.Array:
@@ -28,20 +28,23 @@ def bytes_array(values: Sequence[bytes | None]) -> pa.Array:
 
 def _array(values: Sequence[bytes | None], kind: pa.DataType, large: pa.DataType) -> pa.Array:
     data = b"".join(value for value in values if value is not None)
+    valid = (value is not None for value in values)
     is_small = len(data) < 2**31
     offsets = array("i" if is_small else "q", [0])
     offsets.extend(accumulate(0 if value is None else len(value) for value in values))
     return pa.Array.from_buffers(
         kind if is_small else large,
         len(values),
-        [_validity(value is not None for value in values), pa.py_buffer(offsets), pa.py_buffer(data)],
+        [_packed(bytes(valid)) if None in values else None, pa.py_buffer(offsets), pa.py_buffer(data)],
     )
 
 
-def _validity(valid: Iterable[bool]) -> pa.Buffer | None:
-    flags = bytes(valid)
-    if 0 not in flags:
-        return None
+def bits(flags: Iterable[bool]) -> pa.Buffer:
+    """A bitmap, as Arrow has it for validity and for booleans."""
+    return _packed(bytes(flags))
+
+
+def _packed(flags: bytes) -> pa.Buffer:
     packed = pa.Array.from_buffers(pa.uint8(), len(flags), [None, pa.py_buffer(flags)]).cast(pa.bool_())
     return packed.buffers()[1]
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from osiris.core.errors import DriverError
-from osiris.drivers.filesystem.value_text import BinaryForm, is_bytes, scalar_text
+from osiris.drivers.filesystem.value_text import BinaryForm, form_of, is_bytes, scalar_text
 
 __all__ = ["JsonForm", "json_tokens"]
 
@@ -33,16 +33,24 @@ class JsonForm:
     binary: BinaryForm = "base64"
 
 
-def json_tokens(array: pa.Array, form: JsonForm, column: str = "") -> list[str]:
+def json_tokens(array: pa.Array, form: JsonForm, column: str = "", *, raw: bool = False) -> list[str]:
     """The JSON text of every value; ``null`` for NULL.
 
     Maps with text keys are objects, others lists of ``[key, value]``. Dates, times and timestamps are ISO
     strings with a ``T``.
 
+    Args:
+        array: Of any type.
+        form: What to do where JSON has no form.
+        column: Its name, for errors.
+        raw: The texts are JSON already.
+
     Raises:
         DriverError: A value has no JSON form and none was chosen.
     """
     kind = array.type
+    if raw:
+        return _or_null(array.to_pylist())
     if isinstance(kind, pa.BaseExtensionType):
         if kind.extension_name == "arrow.json":
             return _or_null(array.storage.to_pylist())
@@ -101,13 +109,16 @@ def _float_tokens(array: pa.Array, form: JsonForm, column: str) -> list[str]:
 
 
 def _struct_tokens(array: pa.StructArray, form: JsonForm, column: str) -> list[str]:
-    names = [encode_basestring(array.type.field(index).name) + ": " for index in range(array.type.num_fields)]
-    children = [json_tokens(child, form, column) for child in array.flatten()]
+    names = [encode_basestring(array.type.field(index).name) + ":" for index in range(array.type.num_fields)]
+    children = [
+        json_tokens(child, form, column, raw=form_of(array.type.field(index)) == "json")
+        for index, child in enumerate(array.flatten())
+    ]
     nulls = array.is_null().to_pylist()
     if not children:
         return ["null" if null else "{}" for null in nulls]
     return [
-        "null" if null else "{" + ", ".join(map(str.__add__, names, values)) + "}"
+        "null" if null else "{" + ",".join(map(str.__add__, names, values)) + "}"
         for null, values in zip(nulls, zip(*children, strict=True), strict=True)
     ]
 
@@ -120,9 +131,9 @@ def _list_tokens(array: pa.Array, form: JsonForm, column: str) -> list[str]:
             code="filesystem.no_text",
             column=column,
         )
-    tokens = json_tokens(array.flatten(), form, column)
+    tokens = json_tokens(array.flatten(), form, column, raw=form_of(array.type.value_field) == "json")
     return [
-        "null" if span is None else "[" + ", ".join(tokens[span]) + "]"
+        "null" if span is None else "[" + ",".join(tokens[span]) + "]"
         for span in _spans(pc.list_value_length(array).to_pylist())
     ]
 
@@ -143,7 +154,7 @@ def _map_tokens(array: pa.MapArray, form: JsonForm, column: str) -> list[str]:
         if null:
             found.append("null")
         elif as_object:
-            found.append("{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}")
+            found.append("{" + ",".join(f"{key}:{value}" for key, value in pairs) + "}")
         else:
-            found.append("[" + ", ".join(f"[{key}, {value}]" for key, value in pairs) + "]")
+            found.append("[" + ",".join(f"[{key},{value}]" for key, value in pairs) + "]")
     return found
