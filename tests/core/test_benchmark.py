@@ -168,7 +168,7 @@ def test_latency_and_transfer_of_a_remote_adapter():
 
 def test_errors_of_a_phase_come_through(rest):
     class Broken(Script):
-            closed = 0
+        closed = 0
 
         def execute(self, prepared, context):
             raise StepError("no")
@@ -229,7 +229,7 @@ def test_a_remote_adapter_that_does_not_tell_is_said_to_be_silent(register_adapt
 
 def test_a_run_that_fails_is_closed_and_raises(register_adapter):
     class Broken(Script):
-            closed = 0
+        closed = 0
 
         def execute(self, prepared, context):
             raise StepError("no")
