@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from osiris.core.planning import Plan
 
 __all__ = ["PlannedPipeline", "plan_pipeline"]
-
-_OML = re.compile(rb'^oml_version\s*:|^\{?\s*"oml_version"\s*:', re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +56,8 @@ def plan_pipeline(file: Path, project: Path, params: Mapping[str, str]) -> Plann
     return PlannedPipeline(
         file=file,
         project=project,
-        base_dir=Path.cwd() if _is_oml(file) else file.resolve().parent,
+        # The older dialect's paths begin in the current folder.
+        base_dir=Path.cwd() if manifest.oml else file.resolve().parent,
         manifest=manifest,
         connections=connections,
         plan=plan,
@@ -73,8 +71,3 @@ def _installed_version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _is_oml(file: Path) -> bool:
-    # The older dialect's paths begin in the current folder; its manifest no longer shows that it was one.
-    return _OML.search(file.read_bytes()) is not None

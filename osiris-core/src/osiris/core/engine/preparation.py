@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from osiris.core.connections import Connections, SecretResolver, secret_references
+from osiris.core.connections import Connections, SecretReference, SecretResolver, secret_references
 from osiris.core.engine.settings import EventDoor, RunSettings
 from osiris.core.execution_adapter import PreparedRun
 from osiris.core.planning import Plan, PlannedStep, make_plan
@@ -32,12 +32,11 @@ def prepare(manifest: Mapping[str, Any], context: EventDoor) -> PreparedRun:
     connections = Connections.load(settings.project_dir)
     plan = getattr(context, "plan", None)
     if not isinstance(plan, Plan) or plan.manifest is not manifest:
-        plan = make_plan(manifest, connections=connections)
-    configs = {step.id: _unfolded(step, connections) for step in plan.steps}
+        plan = make_plan(manifest, connections=connections, checks=[Catalog.current().plan_checks])
     return PreparedRun(
         manifest=plan.manifest,
-        configs=configs,
-        environment=_secrets(configs, settings),
+        configs={step.id: _unfolded(step, connections) for step in plan.steps},
+        environment=_secrets(plan, connections, settings),
         artifacts_dir=settings.artifacts_dir,
         run_id=settings.session_id,
         metadata={"fingerprint": plan.fingerprint, "steps": len(plan.steps), "stages": len(plan.stages)},
@@ -58,11 +57,19 @@ def _unfolded(step: PlannedStep, connections: Connections) -> dict[str, Any]:
     return config
 
 
-def _secrets(configs: Mapping[str, Any], settings: RunSettings) -> dict[str, str]:
-    references = secret_references(configs)
+def _secrets(plan: Plan, connections: Connections, settings: RunSettings) -> dict[str, str]:
+    """The values of all references, by the text between their braces."""
+    references = [found for step in plan.steps for found in _references(step, connections)]
     if not references:
         return {}
     resolver = SecretResolver(
-        settings.environment, settings.project_dir / ".env", extra_schemes=Catalog.current().secret_resolvers()
+        settings.environment, settings.project_dir / ".env", extra_schemes=Catalog.current().secret_resolvers
     )
     return {text[2:-1]: value for text, value in resolver.resolve_all(references).items()}
+
+
+def _references(step: PlannedStep, connections: Connections) -> Iterator[SecretReference]:
+    named = step.config.get("connection")
+    if step.spec.connection_family is not None and isinstance(named, str):
+        yield from connections.get(named, family=step.spec.connection_family).references()
+    yield from secret_references(step.config, owner=f"step {step.id}")

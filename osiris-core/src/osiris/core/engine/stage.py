@@ -61,10 +61,11 @@ class StageRun:
         self._blamed: tuple[PlannedStep, BaseException] | None = None
         self._current = state.plan.by_id[stage.steps[0]]
         self._stopped_by: str | None = None
+        self._caused_by: str | None = None
 
     def stop(self, failed: str | None) -> None:
         """Stop, because step ``failed`` of another stage failed. Any thread."""
-        self._stopped_by = f"step {failed!r} failed"
+        self._stopped_by, self._caused_by = f"step {failed!r} failed", failed
         for run in list(self._runs.values()):
             run.ctx.cancellation.request(f"stopped: {self._stopped_by}")
 
@@ -120,8 +121,8 @@ class StageRun:
         report.status = "running"
         config = dict(state.prepared.configs.get(step.id, step.config))
         connection = config.pop("resolved_connection", None)
-        if state.secrets:
-            config, connection = fill(config, state.secrets), fill(connection, state.secrets)
+        # Also without secrets: this is where `$${` becomes `${`.
+        config, connection = fill(config, state.secrets), fill(connection, state.secrets)
         ctx = EngineStepContext(report, state.settings, state.door, state.temp_root, connection, state.report.outputs)
         run = StepRun(step, config, ctx, report, self._blame)
         run.used = frozenset(edge.output for edge in uses)
@@ -216,6 +217,7 @@ class StageRun:
 
     def _tell_ends(self, error: BaseException | None) -> None:
         failed = error.facts.get("step_id") if isinstance(error, StepError) else None
+        self._caused_by = self._caused_by or failed
         reason = self._stopped_by or (f"step {failed!r} failed" if failed else "the run was cancelled")
         for step_id in self.stage.steps:
             run = self._runs.get(step_id)
@@ -266,6 +268,7 @@ class StageRun:
         else:
             report.status, report.reason = "aborted", reason
             data["error"] = StepError(f"stopped: {reason}", code="step.aborted").to_dict()
+            data["caused_by"] = self._caused_by
         self._state.door.log_event("step_failed", data)
 
     def _release_inputs(self) -> None:
