@@ -51,3 +51,13 @@ processor.close()
 """
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert (result.stdout, result.stderr) == ("1 False\n", "")
+
+
+def test_every_option_is_in_the_documentation() -> None:
+    from pathlib import Path
+
+    from osiris.drivers.duckdb import config
+
+    text = Path(__file__).parents[3].joinpath("docs/drivers/duckdb.md").read_text()
+    for model in (config.ProcessorConfig, config.ExtractorConfig, config.WriterConfig):
+        assert [name for name in model.model_fields if f"`{name}`" not in text] == []

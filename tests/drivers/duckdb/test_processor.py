@@ -252,8 +252,11 @@ def test_a_query_that_cannot_fit_says_so(ctx: Any) -> None:
 @pytest.mark.parametrize(
     ("sql", "kind", "value"),
     [
-        ("sum(x) FROM range(3) t(x)", pa.decimal128(38, 0), Decimal(3)),
-        ("10000000000000000000000000000000000000::HUGEINT", pa.decimal128(38, 0), Decimal(10) ** 37),
+        ("sum(x) FROM range(3) t(x)", pa.int64(), 3),
+        ("-9223372036854775808::HUGEINT", pa.int64(), -(2**63)),
+        ("NULL::HUGEINT", pa.int64(), None),
+        ("10000000000000000000000000000000000000::HUGEINT::DECIMAL(38,0)", pa.decimal128(38, 0), Decimal(10) ** 37),
+        ("[1::HUGEINT]", pa.list_(pa.field("l", pa.decimal128(38, 0))), [Decimal(1)]),
         ("12::UHUGEINT", pa.decimal128(38, 0), Decimal(12)),
         ("18446744073709551615::UBIGINT", pa.uint64(), 2**64 - 1),
         ("1.10::DECIMAL(4,2)", pa.decimal128(4, 2), Decimal("1.10")),
@@ -278,7 +281,8 @@ def test_types_come_out_exactly(ctx: Any, sql: str, kind: pa.DataType, value: ob
 @pytest.mark.parametrize(
     "sql",
     [
-        "170141183460469231731687303715884105727::HUGEINT",
+        "9223372036854775808::HUGEINT",
+        "[170141183460469231731687303715884105727::HUGEINT]",
         "340282366920938463463374607431768211455::UHUGEINT",
         "DATE 'infinity'",
         "TIMESTAMP '-infinity'",

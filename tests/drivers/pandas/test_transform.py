@@ -101,6 +101,11 @@ def test_other_tabular_results(ctx: Any, body: str, expected: list[str]) -> None
         ("return 'text'", "pandas.bad_result", "str"),
         ("return df.assign(mix=pd.Series([1, 'a', None], dtype=object))", "pandas.mixed_column", "'mix'"),
         ("return df['missing']", "pandas.function_failed", "steps.py:3"),
+        (
+            "return df.assign(x=df['price'].astype('decimal128(38, 2)[pyarrow]') * 2)",
+            "pandas.function_failed",
+            "steps.py:3",
+        ),
         ("raise ValueError('no good')", "pandas.function_failed", "ValueError: no good"),
         ("yield df['missing']", "pandas.function_failed", "steps.py:3"),
     ],

@@ -15,7 +15,7 @@ __all__ = ["exact_select", "stream"]
 
 # DuckDB would export these as something that means another value, or that nobody can read.
 _CASTS = {
-    "hugeint": "DECIMAL(38,0)",  # raw 128 bits in decimal128(38,0): 39 digits would overflow it
+    "hugeint": "DECIMAL(38,0)",  # raw 128 bits in decimal128(38,0), where 39 digits do not belong
     "uhugeint": "DECIMAL(38,0)",  # the same, and from 2^127 on negative
     "bit": "VARCHAR",  # DuckDB's internal bytes
     "bignum": "VARCHAR",
@@ -55,6 +55,11 @@ def _exact(column: str, name: str, kind: Any) -> str:
     if kind.id == "interval":
         text = f"column {name} holds an interval of more than 2562047 hours: Arrow counts them in nanoseconds"
         return f"CASE WHEN abs(datepart('hour', {column})) >= 2562047 THEN error({quote_text(text)}) ELSE {column} END"
+    if kind.id == "hugeint":
+        # sum() of integers is one; as a decimal it would be awkward in pandas and a surprise in a table.
+        text = f"column {name} is too large for a 64-bit integer: make it ::DECIMAL(38,0) in the query"
+        beyond = f"{column} > 9223372036854775807 OR {column} < -9223372036854775808"
+        return f"CASE WHEN {beyond} THEN error({quote_text(text)}) ELSE CAST({column} AS BIGINT) END"
     target = _target(name, kind)
     return column if target == str(kind) else f"CAST({column} AS {target})"
 

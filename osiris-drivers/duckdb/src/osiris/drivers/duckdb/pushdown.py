@@ -2,7 +2,7 @@
 
 DuckDB is more lenient with CSV than the promise of :class:`~osiris.core.dataset.FileSource`: it would round
 ``1.5`` to an integer, read ``007`` as 7, and take the spaces off ``, "x"``. So columns are read as text and checked
-where a query uses them, and files in which it would see other fields are not handed to it.
+where a query uses them, and files in which it might see other fields are not handed to it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from osiris.drivers.duckdb.database import Session, quote_name, quote_text
 __all__ = ["PushedInput", "push_down"]
 
 _CHUNK = 8 * 1024 * 1024
+_MANY_QUOTES = 100_000
+"""In a chunk: with more of them, looking through the file takes longer than handing it to DuckDB saves."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,12 @@ def _select_csv(source: FileSource) -> str | None:
     # A blank line in a file of one column is a row for DuckDB; compressed files cannot be looked through cheaply.
     if len(source.schema) < 2 or options.get("compression") or not nulls or options.get("escape") not in (None, quote):
         return None
-    if quote and (seen := _look_for_quotes(source.paths, quote)) is not None:
-        if seen == "spaced":
+    if quote:
+        other = _sees_other_fields(source.paths, quote)
+        if other:
             return None
-        if seen == "none":
-            quote = ""
+        if other is None:
+            quote = ""  # a little faster
     columns = [
         _checked(f"c{index}", column, column.name in source.inferred) for index, column in enumerate(source.schema)
     ]
@@ -181,24 +184,34 @@ _INTEGERS = {
 }
 
 
-def _look_for_quotes(paths: tuple[str, ...], quote: str) -> str:
-    """``none``, ``plain``, or ``spaced``: white space beside a quote, which DuckDB may drop."""
+def _sees_other_fields(paths: tuple[str, ...], quote: str) -> bool | None:
+    """Whether DuckDB might find other fields in the files than a stricter reader; None: they have no quotes.
+
+    It drops white space beside a quote, and its threads guess where a record begins, wrongly at times if there are
+    newlines in quotes (seen as spurious errors in the middle of a file of 90 MB).
+    """
     mark = quote.encode()
     beside = [pattern for space in (b" ", b"\t") for pattern in (space + mark, mark + space)]
-    seen = "none"
+    found = False
     for path in paths:
-        before = b""
+        before, inside = b"", False
         with Path(path).open("rb") as file:
             while chunk := file.read(_CHUNK):
-                if mark in chunk:
-                    seen = "plain"
-                    joined = before + chunk
-                    if any(pattern in joined for pattern in beside):
-                        return "spaced"
-                elif before == mark and chunk[:1] in b" \t":
-                    return "spaced"
+                count = chunk.count(mark)
+                found = found or count > 0
+                if count > _MANY_QUOTES or any(pattern in before + chunk[:1] for pattern in beside):
+                    return True
+                if count and any(pattern in chunk for pattern in beside):
+                    return True
+                if count or inside:
+                    quoted = b"".join(chunk.split(mark)[0 if inside else 1 :: 2])
+                    if b"\n" in quoted or b"\r" in quoted:
+                        return True
+                    inside ^= bool(count % 2)
                 before = chunk[-1:]
-    return seen
+        if inside:
+            return True
+    return False if found else None
 
 
 def _texts(values: tuple[str, ...]) -> str:

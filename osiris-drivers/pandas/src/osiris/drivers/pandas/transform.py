@@ -137,9 +137,15 @@ def _mixed(reference: str, column: str, kinds: str) -> DriverError:
 
 
 def _failed(reference: str, error: Exception) -> DriverError:
+    hint = "the traceback is in the events of the step"
+    if isinstance(error, pa.ArrowException):
+        hint = (
+            "the columns are exact Arrow ones: if it is a decimal of 38 digits, make it narrower in the step before"
+            " (in SQL: sum(x)::DECIMAL(18,2)), or use astype('float64')"
+        )
     return DriverError(
         f"{reference} raised {explain_failure(error)}",
-        hint="the traceback is in the events of the step",
+        hint=hint,
         code="pandas.function_failed",
         exception=type(error).__name__,
     )
