@@ -343,7 +343,7 @@ def test_a_named_time_zone_is_kept_and_others_are_utc():
         [dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)],
         [dt.time(1, tzinfo=dt.UTC)],
         [1, [1]],
-        [object()],
+        pytest.param([object()], id="object"),
     ],
     ids=repr,
 )
