@@ -240,19 +240,19 @@ class EventBus:
             while self._untold:
                 told, next_record = self._untold.popleft()
                 for sink in tuple(self._sinks):
-                    self._tell_one(sink, told, next_record)
+                    try:
+                        getattr(sink, told)(next_record)
+                    except Exception as error:
+                        self._drop(sink, error)
         finally:
             self._telling = False
 
-    def _tell_one(self, sink: Sink, method: Literal["on_event", "on_metric"], record: Any) -> None:
-        try:
-            getattr(sink, method)(record)
-        except Exception as error:
-            self._sinks = [other for other in self._sinks if other is not sink]
-            _log.exception("event sink %s raised and is dropped", type(sink).__name__)
-            self.log_event("sink_dropped", {"sink": type(sink).__name__, "error": str(error)})
-            with suppress(Exception):
-                sink.close()
+    def _drop(self, sink: Sink, error: Exception) -> None:
+        self._sinks = [other for other in self._sinks if other is not sink]
+        _log.error("event sink %s raised and is dropped", type(sink).__name__, exc_info=error)
+        self.log_event("sink_dropped", {"sink": type(sink).__name__, "error": str(error)})
+        with suppress(Exception):
+            sink.close()
 
 
 def _number(metric: str, value: Any) -> int | float:

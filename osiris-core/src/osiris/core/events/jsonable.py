@@ -14,6 +14,7 @@ from typing import Any
 __all__ = ["jsonable"]
 
 _DEPTH = 40
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def jsonable(value: Any, _depth: int = 0) -> Any:
@@ -23,21 +24,21 @@ def jsonable(value: Any, _depth: int = 0) -> Any:
     UTF-8, scalars of numpy, pandas and pyarrow their Python value, everything else (Decimal, Path, errors) its ``str``.
     """
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind in _PLAIN:
         return value
     if kind is float:
         return value if math.isfinite(value) else None
     if _depth > _DEPTH:  # a structure that holds itself
         return _text(value)
     if isinstance(value, Mapping):
-        return {_key(key): jsonable(item, _depth + 1) for key, item in value.items()}
+        # Most items are plain, and this runs for every record: they cost no call.
+        return {
+            key if type(key) is str else _text(key): item if type(item) in _PLAIN else jsonable(item, _depth + 1)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [jsonable(item, _depth + 1) for item in value]
     return _scalar(value, _depth)
-
-
-def _key(key: Any) -> str:
-    return key if type(key) is str else _text(key)
 
 
 def _scalar(value: Any, depth: int) -> Any:
