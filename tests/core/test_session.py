@@ -189,6 +189,28 @@ def test_a_root_without_permission_is_told(tmp_path):
         tmp_path.chmod(0o700)
 
 
+FULL = """
+import resource, sys
+from osiris.core.errors import PrepareError
+from osiris.core.session import Session
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    Session.create(sys.argv[1], pipeline="p", manifest={"text": "x" * 10_000}, adapter="local")
+except PrepareError as error:
+    print(error.code, "|", error.message, "|", error.hint)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 2000])
+def test_a_disk_without_room_is_told_and_no_half_session_stays(tmp_path, room):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), str(room)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("session.unwritable | the session folder cannot be written")
+    assert "free space" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_went_away_is_told_at_the_end(tmp_path):
     session = create(tmp_path)
     moved = session.dir.rename(tmp_path / "elsewhere")

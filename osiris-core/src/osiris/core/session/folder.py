@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -83,6 +84,7 @@ class Session:
         Raises:
             PrepareError: ``session.unwritable``: the folder cannot be made.
         """
+        folder: Path | None = None
         try:
             folder = _make_folder(Path(root))
             info = SessionInfo(
@@ -103,8 +105,10 @@ class Session:
             session._write(_MANIFEST, manifest)
             if plan is not None:
                 session._write(_PLAN, _plan_facts(plan))
-            (folder / "artifacts").mkdir(mode=0o700)
+            session.artifacts_dir.mkdir(mode=0o700)
         except OSError as error:
+            if folder is not None:  # a run that never was must not be listed
+                shutil.rmtree(folder, ignore_errors=True)
             raise _unwritable(PrepareError, Path(root), error) from error
         return session
 
