@@ -197,14 +197,20 @@ def test_streaming_does_not_read_ahead_without_bound(ctx: Any) -> None:
 
 
 def test_an_input_is_closed_when_the_reader_goes_away(ctx: Any) -> None:
-    closed: list[bool] = []
-    data = stream(100_000, per_batch=1000)
-    given = Dataset(data.batches, SCHEMA, close=lambda: closed.append(True))
+    closed: list[str] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from stream(1_000_000, per_batch=1000).batches()
+        finally:
+            closed.append("batches")
+
+    given = Dataset(batches, SCHEMA, close=lambda: closed.append("dataset"))
     out = Processor().run("s", {"query": "FROM df"}, {"df": given}, ctx)["df"]
     rows = out.batches()
     next(rows)
     rows.close()
-    assert closed == [True]
+    assert closed == ["batches", "dataset"]
 
 
 def cancel_when(ctx: Any, started: threading.Event) -> threading.Thread:

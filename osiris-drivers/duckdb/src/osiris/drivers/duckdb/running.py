@@ -45,11 +45,12 @@ class RunningQuery:
         self._options = options
         self._inputs = Inputs(inputs)
         self._ctx = ctx
+        self._reader: pa.RecordBatchReader | None = None
         try:
             self._start(pushdown=options.pushdown)
         except DriverError as error:
             self._recover(error)
-        self.schema: pa.Schema = self._reader.schema
+        self.schema: pa.Schema = self._opened().schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows. Ends the query after the last one, or when the caller goes away."""
@@ -64,17 +65,25 @@ class RunningQuery:
 
     def close(self) -> None:
         """End the query and let go of inputs and memory. Idempotent."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        self._session.close()  # first: it still holds the iterators of the inputs
         self._inputs.close()
-        self._session.close()
 
     def _read(self, started: bool) -> pa.RecordBatch | None:
         try:
-            return self._session.read(self._reader)
+            return self._session.read(self._opened())
         except DriverError as error:
             if started:
                 self._explain(error)
             self._recover(error)
-            return self._session.read(self._reader)
+            return self._session.read(self._opened())
+
+    def _opened(self) -> pa.RecordBatchReader:
+        if self._reader is None:
+            raise DriverError("the query was closed", hint="read its rows before the step ends", code="duckdb.closed")
+        return self._reader
 
     def _start(self, *, pushdown: bool) -> None:
         options = self._options
