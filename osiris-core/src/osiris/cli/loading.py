@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osiris.core.errors import ManifestError
+
 if TYPE_CHECKING:
     from osiris.core.connections import Connections
     from osiris.core.manifest import Manifest
@@ -45,11 +47,14 @@ def plan_pipeline(file: Path, project: Path, params: Mapping[str, str]) -> Plann
     """
     from osiris.core.connections import Connections
     from osiris.core.manifest import load_manifest
-    from osiris.core.planning import make_plan
+    from osiris.core.planning import make_plan, with_plan_problems
     from osiris.core.plugins import Catalog
 
-    manifest = load_manifest(file, params=params)
     connections = Connections.load(project)
+    try:
+        manifest = load_manifest(file, params=params)
+    except ManifestError as error:
+        raise with_plan_problems(error, connections=connections, installed=_installed_version) from None
     plan = make_plan(
         manifest, connections=connections, checks=[Catalog.current().plan_checks], installed=_installed_version
     )

@@ -224,9 +224,14 @@ def _headline(problems: tuple[Problem, ...]) -> str:
 
 
 class ManifestError(InvalidPipelineError):
-    """The file cannot be read as a manifest."""
+    """The file cannot be read as a manifest.
+
+    ``draft`` is the :class:`~osiris.core.manifest.Manifest` as far as it could be read, for finding what else is
+    wrong with it; it must not be run. None where nothing could be read.
+    """
 
     code = "manifest.invalid"
+    draft: Any = None
 
 
 class PlanError(InvalidPipelineError):

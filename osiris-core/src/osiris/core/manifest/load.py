@@ -12,7 +12,7 @@ from osiris.core.errors import ManifestError, Problem
 from osiris.core.manifest import oml
 from osiris.core.manifest.model import Manifest
 from osiris.core.manifest.positions import MAX_DEPTH, MAX_NODES, compose
-from osiris.core.manifest.report import Report, describe
+from osiris.core.manifest.report import Report, describe, in_order
 from osiris.core.manifest.schema import normalise
 
 __all__ = ["load_manifest", "manifest_from_dict", "parse_manifest"]
@@ -125,9 +125,12 @@ def _build(raw: Any, report: Report, *, file: Path | None, params: Mapping[str, 
     if is_oml:
         raw = oml.translate(raw, report)
     data = normalise(raw, name=file.stem if file else None, params=params, report=report)
+    manifest = Manifest(data, file=file, source=report.file, place=report.place, oml=is_oml)
     if report.problems:
-        report.stop()
-    return Manifest(data, file=file, source=report.file, place=report.place, oml=is_oml)
+        error = ManifestError(problems=in_order(report.problems))
+        error.draft = manifest
+        raise error
+    return manifest
 
 
 class _Copy:

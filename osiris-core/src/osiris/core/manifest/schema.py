@@ -33,7 +33,8 @@ def normalise(
         raw: A mapping as read.
         name: The name where ``raw`` has none.
         params: Values given for this run.
-        report: Takes every mistake; where it holds one, the result must not be used.
+        report: Takes every mistake; where it holds one, the result is a draft that must not be run: it has the
+            right form, with empty values where something could not be read.
     """
     own = {key: value for key, value in raw.items() if not key.startswith("x-")}
     _check_keys(own, TOP_KEYS, (), report)
@@ -123,7 +124,7 @@ def _step(
     if not isinstance(raw, dict):
         hint = "a mapping with id and driver"
         report.add("manifest.wrong_type", f"a step must be a mapping, but is {describe(raw)}", path, hint)
-        return {}
+        return {"id": "", "driver": "", "config": {}, "inputs": {}, "needs": []}
     _check_keys(raw, STEP_KEYS, path, report)
     step: dict[str, Any] = {"id": _step_id(raw, path, seen, report), "driver": _driver(raw, path, params, report)}
     description = _description(raw, path, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from osiris.core.driver import DriverRegistry, DriverSpec
@@ -19,7 +19,7 @@ from osiris.core.planning.plan import Edge, Plan, PlannedStep
 from osiris.core.planning.stages import choose_kinds, make_stages
 from osiris.core.planning.wiring import Wiring, wire
 
-__all__ = ["DriverSource", "PlanCheck", "make_plan"]
+__all__ = ["DriverSource", "Examination", "PlanCheck", "examine", "make_plan"]
 
 PlanCheck = Callable[[Plan], Iterable[Problem]]
 _MAX_SHOWN = 12  # steps of a cycle
@@ -56,20 +56,43 @@ def make_plan(
             all of them in ``facts["problems"]``.
     """
     read = manifest if isinstance(manifest, Manifest) else manifest_from_dict(manifest)
-    findings = Findings(read)
-    specs = _describe(read, drivers, findings)
-    wiring = wire(read, specs, findings)
-    order = _order(read, wiring, findings)
-    check_requires(read, installed, findings)
-    check_steps(read, specs, connections, findings)
+    seen = examine(read, drivers=drivers, connections=connections, installed=installed)
+    findings = seen.findings
     findings.stop_if_wrong()
-    _warn_of_unused(read, specs, wiring, findings)
-    plan = _plan(read, order, specs, wiring, findings)
+    _warn_of_unused(read, seen.specs, seen.wiring, findings)
+    plan = _plan(read, seen.order, seen.specs, seen.wiring, findings)
     for check in checks:
         for problem in check(plan):
             findings.add(problem)
     findings.stop_if_wrong()
     return replace(plan, warnings=tuple(in_order(findings.warnings)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """A manifest looked at from all sides; only without problems among its findings can it become a plan."""
+
+    findings: Findings
+    specs: Mapping[str, DriverSpec]
+    wiring: Wiring
+    order: list[int]
+
+
+def examine(
+    manifest: Manifest,
+    *,
+    drivers: DriverSource | type[DriverRegistry],
+    connections: ConnectionSource | None,
+    installed: Installed | None,
+) -> Examination:
+    """Every check but those of plugins; takes drafts too, in which ids may be missing or stand twice."""
+    findings = Findings(manifest)
+    specs = _describe(manifest, drivers, findings)
+    wiring = wire(manifest, specs, findings)
+    order = _order(manifest, wiring, findings)
+    check_requires(manifest, installed, findings)
+    check_steps(manifest, specs, connections, findings)
+    return Examination(findings=findings, specs=specs, wiring=wiring, order=order)
 
 
 def _describe(
@@ -93,7 +116,7 @@ def _describe(
 def _order(manifest: Manifest, wiring: Wiring, findings: Findings) -> list[int]:
     """The steps, as numbers in the manifest, each after those it waits for; cycles are noted."""
     number = {step["id"]: index for index, step in enumerate(manifest["steps"])}
-    waits = [[number[other] for other in wiring.after(index)] for index in range(len(number))]
+    waits = [[number[other] for other in wiring.after(index)] for index in range(len(manifest["steps"]))]
     order = sort(waits)
     if len(order) < len(waits):
         for cycle in find_cycles(waits):

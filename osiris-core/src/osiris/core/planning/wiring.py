@@ -112,7 +112,7 @@ class _Wirer:
         near = suggest(name, self.by_id)
         if near:
             return f"did you mean {near}?"
-        ids = list(self.by_id)
+        ids = [step_id for step_id in self.by_id if step_id]
         return f"the steps: {', '.join(ids[:10])}{', ...' if len(ids) > 10 else ''}"
 
     def check_inputs(self, step: dict[str, Any], index: int) -> None:

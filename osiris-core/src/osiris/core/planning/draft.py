@@ -1,0 +1,62 @@
+"""A manifest with mistakes, planned as far as it goes: one report instead of one after the other."""
+
+from __future__ import annotations
+
+import re
+
+from osiris.core.driver import DriverRegistry
+from osiris.core.errors import ManifestError, Problem
+from osiris.core.manifest.report import in_order
+from osiris.core.planning.checks import ConnectionSource, Installed
+from osiris.core.planning.planner import DriverSource, examine
+
+__all__ = ["with_plan_problems"]
+
+_STEP = re.compile(r"steps\[\d+\]")
+# Mistakes that leave the rest of their step readable.
+_HARMLESS = frozenset({"manifest.unknown_key", "manifest.not_supported_yet", "manifest.duplicate_step"})
+_OF_IDS = frozenset({"manifest.duplicate_step", "manifest.step_id", "manifest.missing_key"})
+
+
+def with_plan_problems(
+    error: ManifestError,
+    *,
+    drivers: DriverSource | type[DriverRegistry] = DriverRegistry,
+    connections: ConnectionSource | None = None,
+    installed: Installed | None = None,
+) -> ManifestError:
+    """The same error with what planning finds wrong besides, as far as that does not follow from the first mistakes.
+
+    Args:
+        error: From loading a manifest.
+        drivers: As for :func:`osiris.core.planning.make_plan`.
+        connections: As there.
+        installed: As there.
+    """
+    if error.draft is None:
+        return error
+    known = error.problems
+    seen = examine(error.draft, drivers=drivers, connections=connections, installed=installed)
+    further = [found for found in seen.findings.problems if _stands(found, known)]
+    if not further:
+        return error
+    complete = ManifestError(problems=in_order([*known, *further]))
+    complete.draft = error.draft
+    return complete
+
+
+def _stands(found: Problem, known: tuple[Problem, ...]) -> bool:
+    """Whether a problem is one of its own, not an echo of a value that could not be read."""
+    codes = {problem.code for problem in known}
+    if found.code == "plan.cycle" and codes & _OF_IDS:
+        return False
+    if found.code == "plan.config" and any(problem.path.startswith("params") for problem in known):
+        return False
+    step = _STEP.match(found.path)
+    spoilt = {_step_of(problem) for problem in known if problem.code not in _HARMLESS}
+    return step is None or step.group() not in spoilt
+
+
+def _step_of(problem: Problem) -> str | None:
+    step = _STEP.match(problem.path)
+    return step.group() if step else None
