@@ -119,8 +119,9 @@ def install_workspace(session: nox.Session, *requirements: str) -> None:
     """Install every distribution of the workspace as users get it: built, not editable."""
     options: list[str] = []
     if session.venv_backend == "uv":
-        # It would take an earlier build of an unchanged version from its cache, and leave compiling to each start.
-        options = ["--compile-bytecode", *[f"--reinstall-package={name}" for name in NAMES.values()]]
+        # It would make the workspace's siblings editable, take an earlier build of an unchanged version from its
+        # cache, and leave compiling to every start.
+        options = ["--no-sources", "--compile-bytecode", *[f"--reinstall-package={name}" for name in NAMES.values()]]
     session.install(*options, *[f"./{folder.relative_to(ROOT)}" for folder in MEMBERS], *requirements)
 
 
