@@ -141,3 +141,30 @@ def test_every_start_has_exactly_one_end(context: ExecutionContext) -> None:
     for phase in ("prepare", "execute", "collect"):
         assert names.count(f"{phase}_start") == 1
         assert names.count(f"{phase}_complete") + names.count(f"{phase}_failed") == 1
+
+
+def test_each_phase_tells_its_own_error(context: ExecutionContext) -> None:
+    run_pipeline(Scripted(execute=ExecutionError("first"), collect=ExecutionError("second")), MANIFEST, context)
+    told_errors = {e["event"]: e["error"]["message"] for e in context.events if "error" in e}  # type: ignore[typeddict-item]
+    assert told_errors == {"execute_failed": "first", "collect_failed": "second", "run_failed": "first"}
+
+
+def test_a_failure_that_the_adapter_only_claims_is_told_with_an_error(context: ExecutionContext) -> None:
+    run_pipeline(Scripted({"status": "failed"}), MANIFEST, context)
+    (event,) = [e for e in context.events if e["event"] == "run_failed"]
+    assert event["error"]["code"] == "adapter.no_error"  # type: ignore[typeddict-item]
+
+
+def test_events_that_could_not_be_kept_are_a_warning(context: ExecutionContext) -> None:
+    class Full:
+        def on_event(self, event: Any) -> None:
+            raise OSError("No space left on device")
+
+        def on_metric(self, metric: Any) -> None: ...
+
+        def close(self) -> None: ...
+
+    context.bus.subscribe(Full())
+    result = run_pipeline(Scripted(), MANIFEST, context)
+    assert result.status == "success"
+    assert any("No space left on device" in warning for warning in result.warnings)

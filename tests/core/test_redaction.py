@@ -140,7 +140,7 @@ def test_nothing_registered_is_a_plain_copy():
     assert redactor(data) == data
     assert redactor(data) is not data
     assert redactor(data)["a"] is data["a"]
-    assert not redactor
+    assert not redactor.active
     redactor.add("secret")
     assert redactor
     redactor.clear()

@@ -28,6 +28,7 @@ branch on it, never on the text. Errors cross process borders as :meth:`OsirisEr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
@@ -168,7 +169,9 @@ def _by_name() -> dict[str, type[OsirisError]]:
 
 
 def _jsonable(value: Any) -> Any:
-    if isinstance(value, str | int | float | bool) or value is None:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no word for the others
+    if isinstance(value, str | int) or value is None:
         return value
     if isinstance(value, Mapping):
         return {str(key): _jsonable(item) for key, item in value.items()}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, TypeVar
@@ -60,34 +59,28 @@ class _Run:
         return self._end(collected, (perf_counter() - begun) * 1000)
 
     def _phase(self, name: str, work: Callable[[], T], nothing: T) -> T:
-        with self._told(name), self._first_error_kept():
-            return work()
-        return nothing
+        self.context.log_event(f"{name}_start")
+        begun = perf_counter()
+        result, error = self._guarded(work, nothing)
+        self.phases_ms[name] = duration = (perf_counter() - begun) * 1000
+        data: dict[str, Any] = {"duration_ms": round(duration, 3)}
+        if error is None:
+            self.context.log_event(f"{name}_complete", data)
+        else:
+            self.context.log_event(f"{name}_failed", {**data, "error": _told_error(error)})
+        return result
 
-    @contextmanager
-    def _first_error_kept(self) -> Iterator[None]:
-        before = self.error
+    def _guarded(self, work: Callable[[], T], nothing: T) -> tuple[T, BaseException | None]:
+        """Do it; the run's first error is kept as its cause, later ones become warnings."""
         try:
-            yield
+            return work(), None
         except BaseException as raised:  # every way to end becomes the result
             error = self._cancelled(raised)
-            if before is None:
+            if self.error is None:
                 self.error = error
             else:
                 self.warnings.append(f"after the failure: {error}")
-
-    @contextmanager
-    def _told(self, phase: str) -> Iterator[None]:
-        self.context.log_event(f"{phase}_start")
-        begun, before = perf_counter(), self.error
-        known = len(self.warnings)
-        yield
-        self.phases_ms[phase] = duration = (perf_counter() - begun) * 1000
-        data: dict[str, Any] = {"duration_ms": round(duration, 3)}
-        if self.error is before and len(self.warnings) == known:
-            self.context.log_event(f"{phase}_complete", data)
-        else:
-            self.context.log_event(f"{phase}_failed", {**data, "error": _told_error(self.error)})
+            return nothing, error
 
     def _cancelled(self, raised: BaseException) -> BaseException:
         cancellation = self.context.cancellation
@@ -98,8 +91,7 @@ class _Run:
         return raised
 
     def _close(self) -> None:
-        with self._first_error_kept():
-            self.adapter.close()
+        self._guarded(self.adapter.close, None)
         self.context.log_event("cleanup_complete")
 
     def _end(self, collected: Mapping[str, Any], duration_ms: float) -> RunResult:
@@ -118,13 +110,16 @@ class _Run:
             "total_rows": result.total_rows,
             "duration_ms": round(duration_ms, 3),
         }
-        if self.error is not None:
-            data["error"] = _told_error(self.error)
+        if result.error is not None:
+            data["error"] = _told_error(result.error)
         self.context.log_event(ends[result.status], data)
         return result
 
     def _result(self, collected: Mapping[str, Any], duration_ms: float) -> RunResult:
         known = dict(collected)
+        for event in self.context.events:
+            if event["event"] == "sink_dropped":
+                self.warnings.append(f"events are incomplete, a sink failed: {event.get('error')}")
         status, error = self._status(known.pop("status", "success"))
         steps = self.manifest.get("steps") or ()
         return RunResult(

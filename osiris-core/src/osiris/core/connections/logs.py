@@ -36,7 +36,7 @@ def _redact_records() -> None:
 
     def make_redacted(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        if REDACTOR:
+        if REDACTOR.active:
             _redact(record)
         return record
 

@@ -39,7 +39,8 @@ class Redactor:
         self._tokens: frozenset[str] = frozenset()
         self._patterns: tuple[re.Pattern[str], ...] | None = ()
 
-    def __bool__(self) -> bool:
+    @property
+    def active(self) -> bool:
         """Whether anything is registered."""
         return bool(self._whole)
 

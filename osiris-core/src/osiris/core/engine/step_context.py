@@ -83,9 +83,9 @@ class EngineStepContext:
 
     def log_metric(self, metric: str, value: float, unit: str | None = None, **tags: Any) -> None:
         """See :class:`~osiris.core.driver.StepContext`."""
-        self._report.logged[metric] = self._report.logged.get(metric, 0) + value
         tags["step_id"] = self.step_id
-        self._door.log_metric(metric, value, unit, **tags)
+        self._door.log_metric(metric, value, unit, **tags)  # refuses what is no number
+        self._report.logged[metric] = self._report.logged.get(metric, 0) + value
 
     def add_output(self, location: str, **facts: Any) -> None:
         """See :class:`~osiris.core.driver.StepContext`."""
