@@ -23,6 +23,8 @@ from osiris.drivers.filesystem.type_names import parse_type
 
 __all__ = ["CsvExtractor"]
 
+_SAMPLE_BYTES = 8 << 20
+
 
 class CsvExtractor(Driver):
     """Reads CSV files as one stream; see :class:`~osiris.drivers.filesystem.config.CsvExtractorConfig`."""
@@ -94,11 +96,11 @@ class _CsvFiles:
     def _read_sample(self) -> list[pa.RecordBatch]:
         """The first batches, which are given again when the rows are read."""
         sample: list[pa.RecordBatch] = []
-        rows = 0
+        rows = size = 0
         for batch in self._texts:
             sample.append(batch)
-            rows += batch.num_rows
-            if rows and (self._options.sample_rows is None or rows >= self._options.sample_rows):
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if (size >= _SAMPLE_BYTES) if self._options.sample_rows is None else (rows >= self._options.sample_rows):
                 break
         return sample
 
@@ -198,8 +200,8 @@ class _CsvFiles:
         for location in self._locations:
             if self._reader is not None:  # the first file, opened and sampled by run()
                 reader, self._reader = self._reader, None
-                yield location, reader, chain(self._sample, self._texts)
-                self._sample = []
+                sample, self._sample = self._sample, []
+                yield location, reader, chain(_given_away(sample), self._texts)
                 continue
             reader = CsvReader(location, self._layout)
             try:
@@ -248,6 +250,13 @@ class _CsvFiles:
             value=shown,
             type=kind,
         )
+
+
+def _given_away(sample: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Each batch once, kept by nobody afterwards."""
+    sample.reverse()
+    while sample:
+        yield sample.pop()
 
 
 def _layout(options: CsvExtractorConfig) -> CsvLayout:

@@ -179,7 +179,10 @@ def _parse_integer(text: pa.Array) -> pa.Array:
 
 def _parse_double(text: pa.Array) -> pa.Array:
     numbers = text.cast(pa.float64())
-    _require(scalar_text(numbers).equals(text))
+    raw = _bytes_of(text)
+    # With a point, without an exponent and not very small, a text that is Arrow's own is ours too.
+    usual = raw.count(b".") == len(text) - text.null_count and b"e" not in raw and b"0.0000" not in raw
+    _require((usual and numbers.cast(pa.string()).equals(text)) or scalar_text(numbers).equals(text))
     return numbers
 
 

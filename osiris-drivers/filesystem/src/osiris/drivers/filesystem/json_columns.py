@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
+from types import NoneType
 from typing import Any
 
 import pyarrow as pa
@@ -22,9 +23,15 @@ from osiris.drivers.filesystem.csv_declared import declared
 from osiris.drivers.filesystem.csv_inference import Misfit
 from osiris.drivers.filesystem.value_text import FORM
 
-__all__ = ["JSON_TEXT", "JsonColumn", "declared_column", "dump", "infer_column"]
+__all__ = ["JSON_TEXT", "Fraction", "JsonColumn", "declared_column", "dump", "infer_column"]
 
 _LARGEST = 2**63
+
+
+class Fraction(str):
+    """A JSON number with a fraction or exponent, as its text."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def infer_column(values: Sequence[Any], *, nested: bool) -> JsonColumn:
         return _BOOLEANS
     if kinds == {int} and all(-_LARGEST <= value < _LARGEST for value in there):
         return _INTEGERS
-    if kinds <= {int, Decimal}:
+    if kinds <= {int, Fraction}:
         return _numbers(there, whole=kinds == {int})
     if kinds == {dict} and nested and any(there):
         return _struct(there)
@@ -76,25 +83,30 @@ def infer_column(values: Sequence[Any], *, nested: bool) -> JsonColumn:
 def _numbers(values: list[Any], *, whole: bool) -> JsonColumn:
     if not whole and all(map(_is_double, values)):
         return _DOUBLES
-    scale = max((-value.as_tuple().exponent for value in values if isinstance(value, Decimal)), default=0)
-    scale = max(scale, 0)
-    if scale <= 38 and all(abs(value) < 10 ** (38 - scale) for value in values):
+    numbers = [Decimal(value) for value in values]
+    scale = max(map(_scale, numbers))
+    if scale <= 38 and all(abs(number) < 10 ** (38 - scale) for number in numbers):
         return _decimals(scale)
     return JSON_TEXT
 
 
-def _is_double(value: int | Decimal) -> bool:
+def _is_double(value: int | Fraction) -> bool:
     try:
-        number = float(value)
+        shortest = repr(float(value))
     except OverflowError:
         return False
-    return Decimal(repr(number)) == value
+    # Most numbers were written by somebody's shortest form; the others are compared as numbers.
+    return shortest == value or ("n" not in shortest and Decimal(shortest) == Decimal(value))
 
 
-def _require(values: Sequence[Any], fits: Callable[[Any], bool]) -> None:
-    for index, value in enumerate(values):
-        if value is not None and not fits(value):
-            raise Misfit(index)
+def _require(values: Sequence[Any], kinds: set[type], fits: Callable[[Any], bool] | None = None) -> None:
+    """Refuse the first value that is of none of ``kinds`` or does not fit."""
+    if not set(map(type, values)) - {NoneType} <= kinds:
+        raise Misfit(next(i for i, value in enumerate(values) if value is not None and type(value) not in kinds))
+    if fits is not None:
+        for index, value in enumerate(values):
+            if value is not None and not fits(value):
+                raise Misfit(index)
 
 
 def _validity(values: Sequence[Any]) -> pa.Buffer | None:
@@ -102,7 +114,7 @@ def _validity(values: Sequence[Any]) -> pa.Buffer | None:
 
 
 def _texts(values: Sequence[Any]) -> pa.Array:
-    _require(values, lambda value: type(value) is str)
+    _require(values, {str})
     return text_array(values)
 
 
@@ -111,19 +123,19 @@ def _json_texts(values: Sequence[Any]) -> pa.Array:
 
 
 def _booleans(values: Sequence[Any]) -> pa.Array:
-    _require(values, lambda value: type(value) is bool)
+    _require(values, {bool})
     data = bits(value is True for value in values)
     return pa.Array.from_buffers(pa.bool_(), len(values), [_validity(values), data])
 
 
 def _integers(values: Sequence[Any]) -> pa.Array:
-    _require(values, lambda value: type(value) is int and -_LARGEST <= value < _LARGEST)
+    _require(values, {int}, lambda value: -_LARGEST <= value < _LARGEST)
     data = array("q", [value or 0 for value in values])
     return pa.Array.from_buffers(pa.int64(), len(values), [_validity(values), pa.py_buffer(data)])
 
 
 def _doubles(values: Sequence[Any]) -> pa.Array:
-    _require(values, lambda value: type(value) in (int, Decimal) and _is_double(value))
+    _require(values, {int, Fraction}, _is_double)
     data = array("d", [0.0 if value is None else float(value) for value in values])
     return pa.Array.from_buffers(pa.float64(), len(values), [_validity(values), pa.py_buffer(data)])
 
@@ -131,20 +143,19 @@ def _doubles(values: Sequence[Any]) -> pa.Array:
 def _decimals(scale: int) -> JsonColumn:
     kind, bound = pa.decimal128(38, scale), 10 ** (38 - scale)
 
-    def fits(value: Any) -> bool:
-        if type(value) is int:
-            return abs(value) < bound
-        return type(value) is Decimal and -value.as_tuple().exponent <= scale and abs(value) < bound  # type: ignore[operator]
+    def fits(value: int | Fraction) -> bool:
+        number = Decimal(value)
+        return _scale(number) <= scale and abs(number) < bound
 
     def build(values: Sequence[Any]) -> pa.Array:
-        _require(values, fits)
-        return text_array([None if value is None else format(value, "f") for value in map(_decimal, values)]).cast(kind)
+        _require(values, {int, Fraction}, fits)
+        return text_array([None if value is None else format(Decimal(value), "f") for value in values]).cast(kind)
 
     return JsonColumn(kind, build)
 
 
-def _decimal(value: int | Decimal | None) -> Decimal | None:
-    return Decimal(value) if isinstance(value, int) else value
+def _scale(number: Decimal) -> int:
+    return max(-int(number.as_tuple().exponent), 0)
 
 
 def _struct(values: Sequence[dict[str, Any]]) -> JsonColumn:
@@ -153,7 +164,7 @@ def _struct(values: Sequence[dict[str, Any]]) -> JsonColumn:
     kind = pa.struct([member.field(name) for name, member in members.items()])
 
     def build(values: Sequence[Any]) -> pa.Array:
-        _require(values, lambda value: type(value) is dict and value.keys() <= members.keys())
+        _require(values, {dict}, lambda value: value.keys() <= members.keys())
         children = [
             member.build([None if value is None else value.get(name) for value in values])
             for name, member in members.items()
@@ -167,7 +178,7 @@ def _list(item: JsonColumn) -> JsonColumn:
     kind = pa.list_(item.field("item"))
 
     def build(values: Sequence[Any]) -> pa.Array:
-        _require(values, lambda value: type(value) is list)
+        _require(values, {list})
         try:
             flat = item.build([one for value in values if value is not None for one in value])
         except Misfit as misfit:
@@ -193,8 +204,8 @@ def dump(value: Any) -> str:
         return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{dump(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(dump, value)) + "]"
-    return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, Fraction) else json.dumps(value, ensure_ascii=False)
 
 
 def _as_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else dump(value)
+    return value if value is None else str(value) if isinstance(value, str) else dump(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ from osiris.drivers.filesystem.compression import choose_codec
 from osiris.drivers.filesystem.config import JsonlExtractorConfig
 from osiris.drivers.filesystem.csv_inference import Misfit
 from osiris.drivers.filesystem.errors import unknown_columns
-from osiris.drivers.filesystem.json_columns import JSON_TEXT, JsonColumn, declared_column, dump, infer_column
+from osiris.drivers.filesystem.json_columns import JSON_TEXT, Fraction, JsonColumn, declared_column, dump, infer_column
 from osiris.drivers.filesystem.locations import Location, locate_all
 from osiris.drivers.filesystem.text_source import TextSource, check_utf8
 from osiris.drivers.filesystem.type_names import parse_type
@@ -216,7 +215,7 @@ def _constant(text: str) -> Any:
     raise _BadJson(f"{text} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, parse_constant=_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Fraction, parse_constant=_constant)
 
 
 def _invalid(location: Location, line: int, what: str, text: str = "") -> DriverError:
