@@ -70,6 +70,8 @@ def check_steps(
 
 def check_requires(manifest: Manifest, installed: Installed | None, findings: Findings) -> None:
     """Check that everything under ``requires`` is a requirement, installed, and of a right version."""
+    if not manifest.requires:
+        return
     from packaging.requirements import InvalidRequirement, Requirement
 
     for index, text in enumerate(manifest.requires):

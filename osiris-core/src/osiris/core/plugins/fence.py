@@ -9,6 +9,10 @@ from osiris.core.plugins.distributions import PluginEntry
 
 __all__ = ["check_fence"]
 
+_NUMBER = r"(\d+(?:\.\d+)*)"
+_PLAIN_RANGE = re.compile(
+    rf"osiris-core\s*\(?(?:>=\s*{_NUMBER}\s*,\s*<\s*{_NUMBER}|<\s*{_NUMBER}\s*,\s*>=\s*{_NUMBER})\)?\s*"
+)
 _ON_CORE = re.compile(r"^\s*osiris[-_.]+core(?![\w.-])", re.IGNORECASE)
 
 
@@ -21,10 +25,13 @@ def check_fence(entry: PluginEntry, core: str) -> str | None:
     Raises:
         PluginVersionError: It needs another osiris-core.
     """
-    from packaging.requirements import InvalidRequirement, Requirement  # costs more than everything else here
+    lines = [line for line in entry.requires if _ON_CORE.match(line)]
+    if lines and all(_plainly_within(line, core) for line in lines):
+        return None
+    from packaging.requirements import InvalidRequirement, Requirement
 
     bounded = False
-    for line in filter(_ON_CORE.match, entry.requires):
+    for line in lines:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
@@ -41,6 +48,22 @@ def check_fence(entry: PluginEntry, core: str) -> str | None:
     return (
         f'{entry.owner} states no bound on osiris-core; its authors should require "osiris-core>={major},<{following}"'
     )
+
+
+def _plainly_within(line: str, core: str) -> bool:
+    """Whether ``line`` is ``osiris-core>=A,<B`` in plain numbers and ``core`` lies there; False: look closer.
+
+    That is how plugins say it, and importing packaging costs every run more than all else that is done here.
+    """
+    said = _PLAIN_RANGE.fullmatch(line)
+    if said is None or not re.fullmatch(_NUMBER, core):
+        return False
+    lower, upper = said[1] or said[4], said[2] or said[3]
+    return _release(lower) <= _release(core) < _release(upper)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.sub(r"(\.0+)+$", "", version).split("."))
 
 
 def _readable(specifiers: str) -> str:
