@@ -83,7 +83,9 @@ _CELLS = st.one_of(
     st.dates().map(str),
     st.datetimes().map(str),
     st.booleans().map(lambda value: str(value).lower()),
-    st.sampled_from(["", "NA", "null", "-0", "007", "+1", "0x1F", "1e5", '"', '""', ",", "\n", "\r\n", "#", " ", "nan"]),
+    st.sampled_from(
+        ["", "NA", "null", "-0", "007", "+1", "0x1F", "1e5", '"', '""', ",", "\n", "\r\n", "#", " ", "nan"]
+    ),
 )
 
 
@@ -129,7 +131,9 @@ _KINDS = {
     "dates": st.one_of(st.dates().map(str), st.from_regex(r"[0-9]{4}-?[01][0-9]-?[0-3][0-9]", fullmatch=True)),
     "datetimes": st.one_of(
         st.datetimes().map(str),
-        st.from_regex(r"20[0-9]{2}-[01][0-9]-[0-3][0-9][ T][012][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?Z?", fullmatch=True),
+        st.from_regex(
+            r"20[0-9]{2}-[01][0-9]-[0-3][0-9][ T][012][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?Z?", fullmatch=True
+        ),
     ),
     "booleans": st.sampled_from(["true", "false", "True", "1", "0", "t", "FALSE"]),
 }
@@ -165,10 +169,10 @@ def test_null_and_empty_text_are_told_apart(step):
 
 
 def test_rows_of_null_in_the_only_column_are_kept(step):
-    step.file("in.csv", 'a\n1\n\n2\n\n')
+    step.file("in.csv", "a\n1\n\n2\n\n")
     data = step.read("csv", "in.csv")
     assert data.table().to_pydict() == {"a": [1, None, 2, None]}
-    assert step.write("csv", data, "out.csv").read_text() == 'a\n1\n\n2\n\n'
+    assert step.write("csv", data, "out.csv").read_text() == "a\n1\n\n2\n\n"
 
 
 WRITTEN = [
@@ -199,8 +203,10 @@ WRITTEN = [
     (pa.array([timedelta(days=1, milliseconds=61500)], pa.duration("ms")), "86461.500"),
     (pa.array([b"\x00\xff"]), "00ff"),
     (pa.array([[1, None]], pa.list_(pa.int64())), '"[1,null]"'),
-    (pa.array([{"a": Decimal("1.10"), "b": 'x"'}], pa.struct([("a", pa.decimal128(9, 2)), ("b", pa.string())])),
-     '"{""a"":1.10,""b"":""x\\""""}"'),
+    (
+        pa.array([{"a": Decimal("1.10"), "b": 'x"'}], pa.struct([("a", pa.decimal128(9, 2)), ("b", pa.string())])),
+        '"{""a"":1.10,""b"":""x\\""""}"',
+    ),
     (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), '"{""k"":1}"'),
     (pa.array(["x"]).dictionary_encode(), "x"),
     (pa.array([""]), '""'),

@@ -26,7 +26,9 @@ __all__ = ["AtomicFile", "WriteMode", "make_folder", "open_output", "sync_folder
 WriteMode = Literal["overwrite", "append", "fail"]
 
 
-def open_output(location: Location, mode: WriteMode, ctx: StepContext, *, create_dirs: bool = True, copy_existing: bool = True) -> AtomicFile:
+def open_output(
+    location: Location, mode: WriteMode, ctx: StepContext, *, create_dirs: bool = True, copy_existing: bool = True
+) -> AtomicFile:
     """A file to write to ``location``; use it as a context manager, and :meth:`~AtomicFile.commit` it.
 
     Args:
@@ -60,7 +62,15 @@ class AtomicFile:
         written: Bytes written by this object (what was there before an append aside).
     """
 
-    def __init__(self, location: Location, mode: WriteMode, temporary: str, *, create_dirs: bool = True, copy_existing: bool = True) -> None:
+    def __init__(
+        self,
+        location: Location,
+        mode: WriteMode,
+        temporary: str,
+        *,
+        create_dirs: bool = True,
+        copy_existing: bool = True,
+    ) -> None:
         self.location = location
         self.mode = mode
         self.written = 0

@@ -73,7 +73,7 @@ _WRITE_MODE_TEXT = "`overwrite` replaces the file, `append` adds to it, `fail` r
 
 
 class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, defer_build=True)
 
 
 class FilesystemConnection(_Options):

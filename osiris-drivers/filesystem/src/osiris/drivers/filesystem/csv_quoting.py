@@ -93,12 +93,12 @@ class CsvFormatter:
     def _column(self, field: pa.Field, column: pa.Array) -> tuple[pa.Array, bool]:
         """A column in a form that pyarrow writes as wanted, and whether there are stand-ins in it."""
         quoting = self._form.quoting
-        if quoting in ("minimal", "none") and _is_written_right(field, column):
+        if quoting in ("minimal", "none") and self._is_written_right(field.type):
             return column, False
         text = to_text(column, form=form_of(field), binary=self._form.binary, column=field.name)
         if quoting == "all" or (quoting == "nonnumeric" and not _is_number(field.type)):
             return self._quote(text, text.is_valid()), True
-        if _has_no_special(field.type, self._form.delimiter):
+        if self._has_no_special(field.type):
             return text, False
         mask = self._needs_quotes(text)
         if mask is None:
@@ -107,6 +107,17 @@ class CsvFormatter:
             value = text.filter(mask)[0].as_py()
             raise self._unquotable(field.name, value)
         return self._quote(text, mask), True
+
+    def _is_written_right(self, kind: pa.DataType) -> bool:
+        """Whether pyarrow's own text of such values is ours."""
+        same = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+        same = same or (pa.types.is_decimal128(kind) and 0 <= kind.scale <= 6)
+        return bool(same and self._has_no_special(kind))
+
+    def _has_no_special(self, kind: pa.DataType) -> bool:
+        """Whether no text of such values can hold the delimiter, or be what stands for NULL."""
+        simple = _is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_temporal(kind)
+        return bool(simple and self._form.delimiter in ",;\t|" and self._form.null_value == "")
 
     def _needs_quotes(self, text: pa.Array) -> pa.Array | None:
         """Which values would be misread without quotes; None for none of them."""
@@ -150,19 +161,3 @@ class CsvFormatter:
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _is_written_right(field: pa.Field, column: pa.Array) -> bool:
-    """Whether pyarrow's own text of these values is ours."""
-    kind = field.type
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        return True
-    return bool(pa.types.is_decimal128(kind) and 0 <= kind.scale <= 6)
-
-
-def _has_no_special(kind: pa.DataType, delimiter: str) -> bool:
-    """Whether no text of the type can hold a delimiter, quote or line end, or be empty."""
-    if delimiter not in ",;\t|":
-        return False
-    plain = _is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_temporal(kind)
-    return bool(plain)

@@ -201,7 +201,9 @@ _DOUBLES = JsonColumn(pa.float64(), _doubles)
 def dump(value: Any) -> str:
     """The JSON text of a parsed value, decimals with their digits."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{dump(item)}" for key, item in value.items()) + "}"
+        return (
+            "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{dump(item)}" for key, item in value.items()) + "}"
+        )
     if isinstance(value, list):
         return "[" + ",".join(map(dump, value)) + "]"
     return str(value) if isinstance(value, Fraction) else json.dumps(value, ensure_ascii=False)

@@ -133,7 +133,9 @@ class _ParquetFiles:
         if not self._partitions:
             return batch
         columns = [
-            file.column(name, self._partitions[name], batch.num_rows) if name in self._partitions else batch.column(name)
+            file.column(name, self._partitions[name], batch.num_rows)
+            if name in self._partitions
+            else batch.column(name)
             for name in self._schema.names
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)

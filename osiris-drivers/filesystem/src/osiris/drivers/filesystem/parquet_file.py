@@ -79,7 +79,10 @@ class ParquetInput:
     def all_batches(self) -> Iterator[pa.RecordBatch]:
         """All rows and columns as they are, names that stand twice among them."""
         for group in range(self._file.num_row_groups):
-            yield from (pa.RecordBatch.from_arrays(b.columns, schema=self.schema) for b in self._file.iter_batches(row_groups=[group]))
+            yield from (
+                pa.RecordBatch.from_arrays(b.columns, schema=self.schema)
+                for b in self._file.iter_batches(row_groups=[group])
+            )
 
     def _damaged(self, error: Exception) -> DriverError:
         return DriverError(

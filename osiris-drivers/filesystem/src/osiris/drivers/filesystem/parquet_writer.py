@@ -15,7 +15,7 @@ from osiris.drivers.filesystem.config import ParquetWriterConfig
 from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.parquet_file import ParquetInput, plain_schema
 from osiris.drivers.filesystem.parquet_partitions import write_partitions
-from osiris.drivers.filesystem.row_groups import RowGroups, open_parquet
+from osiris.drivers.filesystem.row_groups import RowGroups, open_parquet, stored_schema
 from osiris.drivers.filesystem.selection import select_columns
 
 __all__ = ["ParquetWriter"]
@@ -50,14 +50,14 @@ class ParquetWriter(Driver):
 
 def _write_file(location: Location, data: Dataset, options: ParquetWriterConfig, ctx: StepContext) -> tuple[int, int]:
     # Parquet's footer stands at the end: appending means writing the old rows again, so nothing is copied first.
-    with open_output(
-        location, options.write_mode, ctx, create_dirs=options.create_dirs, copy_existing=False
-    ) as file:
+    with open_output(location, options.write_mode, ctx, create_dirs=options.create_dirs, copy_existing=False) as file:
         rows = 0
-        with RowGroups(open_parquet(file, data.schema, options), data.schema, options.row_group_size) as groups:
-            for batch in _old_rows(file, data.schema) if file.appends else ():
+        schema = plain_schema(stored_schema(data.schema)) if file.appends else data.schema
+        with RowGroups(open_parquet(file, schema, options), schema, options.row_group_size) as groups:
+            for batch in _old_rows(file, schema) if file.appends else ():
                 ctx.raise_if_cancelled()
                 groups.add(batch)
+            groups.flush()
             for batch in data.batches():
                 ctx.raise_if_cancelled()
                 groups.add(batch)
@@ -69,7 +69,7 @@ def _write_file(location: Location, data: Dataset, options: ParquetWriterConfig,
 def _old_rows(file: AtomicFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     old = ParquetInput(file.location)
     try:
-        if old.schema != plain_schema(schema):
+        if old.schema != schema:
             raise DriverError(
                 f"{file.location.text} has the columns {_shown(old.schema)}; the rows to append have {_shown(schema)}",
                 hint="give the rows the same columns with the same types in the same order, or another path",

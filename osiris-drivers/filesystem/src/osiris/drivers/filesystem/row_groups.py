@@ -12,7 +12,7 @@ from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.config import ParquetWriterConfig
 
-__all__ = ["RowGroups", "open_parquet"]
+__all__ = ["RowGroups", "open_parquet", "stored_schema"]
 
 
 def open_parquet(file: AtomicFile, schema: pa.Schema, options: ParquetWriterConfig) -> Any:
@@ -30,6 +30,20 @@ def open_parquet(file: AtomicFile, schema: pa.Schema, options: ParquetWriterConf
         )
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise _no_form(schema, error) from error
+
+
+def stored_schema(schema: pa.Schema) -> pa.Schema:
+    """What a schema is once it went through Parquet: timestamps of seconds are milliseconds there, for one.
+
+    Raises:
+        DriverError: Parquet has no form for a column's type.
+    """
+    sink = pa.BufferOutputStream()
+    try:
+        pq.ParquetWriter(sink, schema).close()
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise _no_form(schema, error) from error
+    return pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema_arrow
 
 
 class RowGroups:
@@ -63,7 +77,9 @@ class RowGroups:
         """Write what waits; with ``whole_groups`` keep what does not fill one."""
         if not self._waiting:
             return
-        table = pa.Table.from_batches(self._waiting, schema=self._schema)
+        table = pa.Table.from_batches(self._waiting)
+        if table.schema != self._schema:
+            table = table.cast(self._schema)
         keep = table.num_rows % self._size if whole_groups else 0
         try:
             self._writer.write_table(table.slice(0, table.num_rows - keep), row_group_size=self._size)

@@ -1,0 +1,104 @@
+"""What the family says of itself, and the options' models."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+from pydantic import ValidationError
+
+from osiris.core.driver import Driver
+from osiris.drivers.filesystem.plugin import osiris_drivers
+
+SPECS = {spec.name: spec for spec in osiris_drivers()}
+
+
+def load(reference):
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
+
+
+def test_the_six_drivers():
+    assert sorted(SPECS) == [
+        "filesystem.csv_extractor", "filesystem.csv_writer", "filesystem.jsonl_extractor",
+        "filesystem.jsonl_writer", "filesystem.parquet_extractor", "filesystem.parquet_writer",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_spec_is_true(name):
+    spec = SPECS[name]
+    assert issubclass(load(spec.factory), Driver)
+    model = load(spec.config_model)
+    model.model_validate(dict(spec.example))
+    assert all(field.description for field in model.model_fields.values())
+    assert all(field.description for field in load(spec.connection_model).model_fields.values())
+    assert model.model_json_schema()["additionalProperties"] is False
+
+
+def test_describing_the_family_imports_neither_arrow_nor_pydantic():
+    script = (
+        "import sys; from osiris.drivers.filesystem.plugin import osiris_drivers; osiris_drivers();"
+        "print([name for name in ('pyarrow', 'pydantic', 'fsspec', 'pandas') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_checking_options_does_not_import_arrow():
+    script = (
+        "import sys; from osiris.drivers.filesystem.config import CsvExtractorConfig as C;"
+        "C.model_validate({'path': 'x', 'types': {'a': 'decimal(9,2)'}}); print('pyarrow' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "place"),
+    [
+        ("csv_extractor", {}, "path"),
+        ("csv_extractor", {"path": "x", "delimeter": ";"}, "delimeter"),
+        ("csv_extractor", {"path": "x", "delimiter": ";;"}, "delimiter"),
+        ("csv_extractor", {"path": "x", "delimiter": "§"}, "delimiter"),
+        ("csv_extractor", {"path": "x", "encoding": "utf-99"}, "encoding"),
+        ("csv_extractor", {"path": "x", "encoding": "base64"}, "encoding"),
+        ("csv_extractor", {"path": "x", "types": {"a": "integr"}}, "types"),
+        ("csv_extractor", {"path": "x", "types": {"a": "decimal(99,2)"}}, "types"),
+        ("csv_extractor", {"path": "x", "types": {}, "dtype": {}}, ""),
+        ("csv_extractor", {"path": "x", "limit": -1}, "limit"),
+        ("csv_extractor", {"path": [], "limit": 1}, "path"),
+        ("csv_extractor", {"path": "x", "compression": "zip"}, "compression"),
+        ("csv_extractor", {"path": "x", "delimiter": '"'}, ""),
+        ("csv_writer", {"path": "x", "write_mode": "replace"}, "write_mode"),
+        ("csv_writer", {"path": "x", "null_value": ","}, ""),
+        ("csv_writer", {"path": ["a", "b"]}, "path"),
+        ("parquet_writer", {"path": "x", "row_group_size": 0}, "row_group_size"),
+        ("jsonl_writer", {"path": "x", "nulls": "no"}, "nulls"),
+    ],
+)
+def test_options_that_are_wrong(name, config, place):
+    with pytest.raises(ValidationError) as caught:
+        load(SPECS[f"filesystem.{name}"].config_model).model_validate(config)
+    assert place in [".".join(map(str, error["loc"])).partition(".")[0] for error in caught.value.errors()]
+
+
+def test_options_of_the_predecessor_are_known():
+    old = {
+        "path": "x", "delimiter": ",", "encoding": "utf-8", "header": True, "columns": ["a"], "skip_rows": 0, "limit": 5,
+        "parse_dates": ["a"], "dtype": {"a": "str"}, "na_values": ["NA"], "comment": "#", "skip_blank_lines": True,
+        "compression": "infer",
+    }  # fmt: skip
+    load(SPECS["filesystem.csv_extractor"].config_model).model_validate(old)
+    new = {
+        "path": "x",
+        "delimiter": ",",
+        "header": True,
+        "encoding": "utf-8",
+        "newline": "lf",
+        "quoting": "minimal",
+        "create_dirs": True,
+    }
+    load(SPECS["filesystem.csv_writer"].config_model).model_validate(new)
