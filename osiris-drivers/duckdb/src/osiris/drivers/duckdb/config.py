@@ -20,7 +20,7 @@ Sql = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class DuckdbConnection(_Config):

@@ -130,6 +130,8 @@ def _select_csv(source: FileSource) -> str | None:
         "allow_quoted_nulls": "false",
         "compression": "'none'",
         "hive_partitioning": "false",
+        # A thread holds several of these, outside memory_limit; the default of 32 MB gains nothing.
+        "buffer_size": str(_CHUNK),
     }
     arguments = ", ".join(f"{key}={value}" for key, value in read.items())
     items = ", ".join(
