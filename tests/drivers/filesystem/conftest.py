@@ -123,10 +123,13 @@ def raises() -> Callable[..., DriverError]:
     """Call something and expect a DriverError of a code, with a hint; the error."""
 
     def check(code: str, call: Callable[..., Any], *args: Any, **options: Any) -> DriverError:
-        with pytest.raises(DriverError) as caught:
+        def whole() -> None:
             result = call(*args, **options)
             if isinstance(result, Dataset):
                 result.table()
+
+        with pytest.raises(DriverError) as caught:
+            whole()
         assert caught.value.code == code
         assert caught.value.hint or code == "filesystem.io_error"
         return caught.value

@@ -189,7 +189,8 @@ import os, sys
 from pathlib import Path
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.locations import Location
-from osiris.drivers.filesystem.csv_reader import CsvLayout, CsvReader
+from osiris.drivers.filesystem.csv_layout import CsvLayout
+from osiris.drivers.filesystem.csv_reader import CsvReader
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
@@ -214,8 +215,8 @@ def test_rows_of_other_lengths(step, raises):
     step.file("short.csv", 'a,b\n1,"x\ny"\n2\n')
     error = raises("filesystem.csv_ragged_row", step.read, "csv", "short.csv")
     assert (error.facts["line"], error.facts["expected"], error.facts["found"]) == (4, 2, 1)
-    step.file("long.csv", "a,b\n" + "1,2\n" * 400_000 + "1,2,3\n")
-    assert raises("filesystem.csv_ragged_row", step.read, "csv", "long.csv").facts["line"] == 400_002
+    step.file("long.csv", "a,b\n" + "1,2\n" * 100_000 + "1,2,3\n")
+    assert raises("filesystem.csv_ragged_row", step.read, "csv", "long.csv").facts["line"] == 100_002
 
 
 def test_bytes_that_are_not_text(step, raises):
@@ -244,26 +245,27 @@ def test_a_quote_that_is_never_closed(step, raises, tail):
 
 
 def test_values_longer_than_a_block(step):
-    long = "x\n" * 2_000_000
+    long = "x\n" * 800_000
     step.file("in.csv", f'a,b\n1,"{long}"\n2,y\n')
     assert rows(step.read("csv", "in.csv")) == [[1, long], [2, "y"]]
-    step.file("late.csv", "a,b\n" + "0,z\n" * 600_000 + f'1,"{long}"\n')
+    step.file("late.csv", "a,b\n" + "0,z\n" * 100_000 + f'1,"{long}"\n')
     table = step.read("csv", "late.csv").table()
-    assert (table.num_rows, table["b"][-1].as_py()) == (600_001, long)
+    assert (table.num_rows, table["b"][-1].as_py()) == (100_001, long)
 
 
 def test_a_value_far_down_that_does_not_fit(step, raises):
-    step.file("in.csv", "id,text\n" + '1,"two\nlines"\n' * 700_000 + "007,x\n")
-    error = raises("filesystem.csv_type_mismatch", step.read, "csv", "in.csv")
+    step.file("in.csv", "id,text\n" + '1,"two\nlines"\n' * 100_000 + "007,x\n")
+    config = {"sample_rows": 1000}
+    error = raises("filesystem.csv_type_mismatch", step.read, "csv", "in.csv", **config)
     assert error.facts == {
         "path": str(step.base_dir / "in.csv"),
-        "line": 1_400_002,
+        "line": 200_002,
         "column": "id",
         "value": "007",
         "type": "integer",
     }
     assert "types: {id: string}" in error.hint
-    raises("filesystem.csv_type_mismatch", step.write, "csv", step.read("csv", "in.csv"), "out.csv")
+    raises("filesystem.csv_type_mismatch", step.write, "csv", step.read("csv", "in.csv", **config), "out.csv")
     assert step.files() == ["in.csv"]
     copy = step.write("csv", step.read("csv", "in.csv", types={"id": "string"}), "out.csv")
     assert copy.read_bytes() == (step.base_dir / "in.csv").read_bytes()
@@ -277,7 +279,8 @@ def test_lines_are_counted_with_comments_blank_lines_and_skipped_ones(step, rais
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [("x", "integer"), ("1.5", "integer"), ("9223372036854775808", "integer"), ("1.005", "decimal(9,2)"), ("x", "number"),
+    [("x", "integer"), ("1.5", "integer"), ("9223372036854775808", "integer"), ("1.005", "decimal(9,2)"),
+     ("x", "number"),
      ("maybe", "boolean"), ("31.12.2024", "date"), ("2024-02-30", "date"), ("x", "timestamp"),
      ("2024-01-01 10:00:00", "timestamp_tz"), ("25:00", "time"), ("0g", "binary")],
 )  # fmt: skip
@@ -347,8 +350,8 @@ def test_how_much_was_read_is_told(step):
 
 def test_closing_an_unread_stream_closes_its_file(step):
     step.file("in.csv", "a,b\n" + "1,2\n" * 600_000)
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     data = step.read("csv", "in.csv")
     data.close()
     data.close()
-    assert set(os.listdir("/proc/self/fd")) <= before
+    assert set(Path("/proc/self/fd").iterdir()) <= before

@@ -87,9 +87,9 @@ def test_options_that_are_wrong(name, config, place):
 
 def test_options_of_the_predecessor_are_known():
     old = {
-        "path": "x", "delimiter": ",", "encoding": "utf-8", "header": True, "columns": ["a"], "skip_rows": 0, "limit": 5,
-        "parse_dates": ["a"], "dtype": {"a": "str"}, "na_values": ["NA"], "comment": "#", "skip_blank_lines": True,
-        "compression": "infer",
+        "path": "x", "delimiter": ",", "encoding": "utf-8", "header": True, "columns": ["a"], "skip_rows": 0,
+        "limit": 5, "parse_dates": ["a"], "dtype": {"a": "str"}, "na_values": ["NA"], "comment": "#",
+        "skip_blank_lines": True, "compression": "infer",
     }  # fmt: skip
     load(SPECS["filesystem.csv_extractor"].config_model).model_validate(old)
     new = {

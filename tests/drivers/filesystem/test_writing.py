@@ -254,7 +254,8 @@ class Step:
     def resolve_path(self, path): return Path(folder) / path
 
 schema = pa.schema([("a", pa.int64()), ("b", pa.string())])
-batch = pa.RecordBatch.from_pydict({"a": list(range(10_000)), "b": [os.urandom(8).hex() for _ in range(10_000)]}, schema=schema)
+texts = [os.urandom(8).hex() for _ in range(10_000)]
+batch = pa.RecordBatch.from_pydict({"a": list(range(10_000)), "b": texts}, schema=schema)
 
 def batches():
     for number in range(100):

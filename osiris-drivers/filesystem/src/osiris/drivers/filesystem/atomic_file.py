@@ -21,28 +21,9 @@ from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.errors import explain, explaining
 from osiris.drivers.filesystem.locations import Location
 
-__all__ = ["AtomicFile", "WriteMode", "make_folder", "open_output", "sync_folder", "temporary_name"]
+__all__ = ["AtomicFile", "WriteMode", "make_folder", "no_folder", "sync_folder", "temporary_name"]
 
 WriteMode = Literal["overwrite", "append", "fail"]
-
-
-def open_output(
-    location: Location, mode: WriteMode, ctx: StepContext, *, create_dirs: bool = True, copy_existing: bool = True
-) -> AtomicFile:
-    """A file to write to ``location``; use it as a context manager, and :meth:`~AtomicFile.commit` it.
-
-    Args:
-        location: What to write.
-        mode: What to do where it exists.
-        ctx: Whose temporary file it is.
-        create_dirs: Whether to make the folders above it.
-        copy_existing: Whether ``append`` begins with a copy of what is there (else the caller sees to it).
-
-    Raises:
-        DriverError: It exists and ``mode`` is ``fail``; it is a folder or a device; it may not be written there.
-    """
-    kind = AtomicFile if location.is_local else _RemoteFile
-    return kind(location, mode, temporary_name(location, ctx), create_dirs=create_dirs, copy_existing=copy_existing)
 
 
 def temporary_name(location: Location, ctx: StepContext) -> str:
@@ -137,7 +118,8 @@ class AtomicFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.abort()
 
-    def _exists_already(self) -> DriverError:
+    def exists_already(self) -> DriverError:
+        """The error of mode ``fail``."""
         return DriverError(
             f"{self.location.text} exists already",
             hint="remove it, choose another path, or set `write_mode: overwrite`",
@@ -170,7 +152,7 @@ class AtomicFile:
                     path=self.location.text,
                 )
             if self.mode == "fail":
-                raise self._exists_already()
+                raise self.exists_already()
             with self._explained():
                 if not os.access(self._target, os.W_OK):  # renaming would not ask
                     raise PermissionError
@@ -234,12 +216,12 @@ class AtomicFile:
         try:
             os.link(self._temporary, self._target)
         except FileExistsError:
-            raise self._exists_already() from None
+            raise self.exists_already() from None
         except OSError:  # no hard links here: claim the name with an empty file, then replace that
             try:
                 self._target.open("xb").close()
             except FileExistsError:
-                raise self._exists_already() from None
+                raise self.exists_already() from None
             self._temporary.replace(self._target)
         else:
             self._temporary.unlink()
@@ -252,55 +234,6 @@ class AtomicFile:
             self._temporary.unlink(missing_ok=True)
 
 
-class _RemoteFile(AtomicFile):
-    """A file on an fsspec file system: written under a temporary name and moved.
-
-    How atomic the move is depends on the store: one step in memory and on most servers, copy and delete on
-    object stores, where readers see the old object until the copy is complete.
-    """
-
-    @property
-    def appends(self) -> bool:
-        """Whether there is something before what is written."""
-        return self._there and self.mode == "append"
-
-    def _open(self, temporary: str, create_dirs: bool) -> None:
-        fs, path = self.location.fs, self.location.path
-        folder, _, _ = path.rpartition("/")
-        self._temporary_path = f"{folder}/{temporary}"
-        with self._explained():
-            self._there = bool(fs.exists(path))
-            if self._there and fs.isdir(path):
-                raise IsADirectoryError
-            if self._there and self.mode == "fail":
-                raise self._exists_already()
-            if folder and not fs.isdir(folder):
-                if not create_dirs:
-                    raise _no_folder(folder, self.location.text)
-                fs.makedirs(folder, exist_ok=True)
-            self._file = fs.open(self._temporary_path, "wb")
-            if self.appends and self._copies:
-                with fs.open(path, "rb") as old:
-                    shutil.copyfileobj(old, self._file, 1 << 20)
-
-    def _commit(self) -> None:
-        fs, path = self.location.fs, self.location.path
-        assert self._file is not None
-        with self._explained():
-            self._file.close()
-            if self.mode == "fail" and fs.exists(path):
-                raise self._exists_already()
-            fs.mv(self._temporary_path, path)
-            fs.invalidate_cache()
-
-    def _abort(self) -> None:
-        with suppress(Exception):  # the store may be what failed
-            if self._file is not None:
-                getattr(self._file, "discard", self._file.close)()
-        with suppress(Exception):
-            self.location.fs.rm_file(self._temporary_path)
-
-
 def make_folder(folder: Path, create: bool, shown: str) -> None:
     """Make ``folder`` and those above it.
 
@@ -311,7 +244,7 @@ def make_folder(folder: Path, create: bool, shown: str) -> None:
         if folder.is_dir():
             return
         if not create:
-            raise _no_folder(folder, shown)
+            raise no_folder(folder, shown)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
@@ -328,7 +261,8 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _no_folder(folder: object, shown: str) -> DriverError:
+def no_folder(folder: object, shown: str) -> DriverError:
+    """The error for a folder that is not to be made."""
     return DriverError(
         f"cannot write {shown}: there is no folder {folder}",
         hint="make it, or set `create_dirs: true`",

@@ -211,7 +211,7 @@ class ParquetWriterConfig(_Writing):
     row_group_size: int = Field(122_880, ge=1, description="Rows in one row group.")
     partition_by: Names = Field(
         default_factory=list,
-        description="Write a folder with one file per combination of these columns' values, as `year=2024/part-0.parquet`.",
+        description="Write a folder with a file per combination of these columns' values: `year=2024/part-0.parquet`.",
     )
 
 

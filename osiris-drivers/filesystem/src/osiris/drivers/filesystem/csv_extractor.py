@@ -15,7 +15,8 @@ from osiris.drivers.filesystem.compression import choose_codec
 from osiris.drivers.filesystem.config import CsvExtractorConfig
 from osiris.drivers.filesystem.csv_declared import declared, declared_date
 from osiris.drivers.filesystem.csv_inference import TEXT, Exact, Misfit, infer
-from osiris.drivers.filesystem.csv_reader import CsvLayout, CsvReader
+from osiris.drivers.filesystem.csv_layout import CsvLayout
+from osiris.drivers.filesystem.csv_reader import CsvReader
 from osiris.drivers.filesystem.csv_records import CsvFormat
 from osiris.drivers.filesystem.errors import unknown_columns
 from osiris.drivers.filesystem.locations import Location, locate_all

@@ -143,7 +143,7 @@ def _total_digits(numbers: pa.Array, least: int) -> int:
     ends = pc.min_max(numbers).as_py()
     if ends["min"] is None:
         return 0
-    total = least * (len(numbers) - numbers.null_count)
+    total: int = least * (len(numbers) - numbers.null_count)
     if ends["min"] < 0:
         total += pc.sum(pc.less(numbers, constant("0", pa.int64()))).as_py()
         numbers = pc.abs(numbers)

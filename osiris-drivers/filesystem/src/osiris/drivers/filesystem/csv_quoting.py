@@ -75,7 +75,8 @@ class CsvFormatter:
         names = [str(index) for index in range(len(columns))]
         pa_csv.write_csv(pa.RecordBatch.from_arrays(columns, names), sink, self._options)
         data = sink.getvalue()
-        return data.to_pybytes().translate(self._show) if hidden else memoryview(data)
+        view: memoryview = memoryview(data)
+        return bytes(view).translate(self._show) if hidden else view
 
     @property
     def _eol(self) -> bytes:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
@@ -14,79 +12,18 @@ import pyarrow.csv as pa_csv
 
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.compression import choose_codec
-from osiris.drivers.filesystem.csv_records import CsvFormat, Record, scan_records
+from osiris.drivers.filesystem.csv_layout import CsvLayout, Uncommented, skip_line
+from osiris.drivers.filesystem.csv_records import Record, scan_records
 from osiris.drivers.filesystem.errors import explaining
 from osiris.drivers.filesystem.locations import Location
 from osiris.drivers.filesystem.text_source import TextSource, check_utf8
 
-__all__ = ["CsvLayout", "CsvReader"]
+__all__ = ["CsvReader"]
 
 # Measured: blocks that fit into a processor's cache are read faster than the usual 8 MB ones, and pyarrow has
 # several of them in work at a time, more where there are more processors.
 _BLOCK = 1 << 20
 _PEEK = 1 << 16
-_LINE_END = re.compile(rb"\r\n|\n|\r")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CsvLayout:
-    """How the text of a CSV file is laid out: what is needed to find its records.
-
-    Attributes:
-        csv: Delimiter, quote and escape.
-        encoding: None: UTF-8, or what the byte-order mark says.
-        compression: As the option.
-        header: Whether the first record names the columns.
-        skip_lines: Lines before the header (or the first record).
-        skip_records: Records before the header.
-        comment: Lines that begin with it are left out.
-        skip_blank_lines: None: where there is more than one column.
-        names: The columns' names instead of those of the file.
-        null_values: Unquoted texts that mean NULL.
-        quoted_null: Whether they do so in quotes too.
-    """
-
-    csv: CsvFormat = field(default_factory=CsvFormat)
-    encoding: str | None = None
-    compression: str = "infer"
-    header: bool = True
-    skip_lines: int = 0
-    skip_records: int = 0
-    comment: str | None = None
-    skip_blank_lines: bool | None = None
-    names: tuple[str, ...] | None = None
-    null_values: tuple[str, ...] = ("",)
-    quoted_null: bool = False
-
-
-class _Uncommented:
-    """A text source without the lines that begin with the comment mark. For pyarrow: a file to read from."""
-
-    closed = False
-
-    def __init__(self, source: TextSource, layout: CsvLayout) -> None:
-        mark = (layout.comment or "").encode()
-        self._records = (r.raw for r in scan_records(source, layout.csv) if not r.raw.startswith(mark))  # type: ignore[arg-type]
-        self._rest = b""
-
-    def read(self, size: int = -1) -> bytes:
-        parts, total = [self._rest], len(self._rest)
-        while size < 0 or total < size:
-            record = next(self._records, None)
-            if record is None:
-                break
-            parts.append(record)
-            total += len(record)
-        data = b"".join(parts)
-        cut = len(data) if size < 0 else size
-        self._rest = data[cut:]
-        return data[:cut]
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._records.close()
 
 
 class CsvReader:
@@ -191,23 +128,20 @@ class CsvReader:
 
     def _stream(self) -> Any:
         """What is left after the header, for pyarrow; None where there is nothing."""
-        source: Any = _Uncommented(self._source, self.layout) if self.layout.comment else self._source
+        source: Any = Uncommented(self._source, self.layout) if self.layout.comment else self._source
         head = source.read(_PEEK)
         if self._skips_blank():
             while head and not head.strip(b"\r\n"):
                 head = source.read(_PEEK)
         if not head:
             return None
-        if source is self._source:
-            source.unread(head)
-            if source.plain:
-                # Without Python between the disk and the parser.
-                with explaining(self.location.text, "read"):
-                    opened = pa.OSFile(self.location.path, "rb")
-                opened.seek(source.offset)
-                return opened
-        else:
-            source._rest = head + source._rest
+        source.unread(head)
+        if source is self._source and source.plain:
+            # Without Python between the disk and the parser.
+            with explaining(self.location.text, "read"):
+                opened = pa.OSFile(self.location.path, "rb")
+            opened.seek(source.offset)
+            return opened
         return pa.PythonFile(source, mode="r")
 
     def _skips_blank(self) -> bool:
@@ -221,7 +155,7 @@ class CsvReader:
 
     def _read_header(self, source: TextSource) -> list[str]:
         for _ in range(self.layout.skip_lines):
-            _skip_line(source)
+            skip_line(source)
         first = self._first_record(source)
         if first is None:
             if self.layout.names is not None and not self.layout.header:
@@ -261,7 +195,7 @@ class CsvReader:
         used = 0
         mark = self.layout.comment.encode() if self.layout.comment else None
         found: Record | None = None
-        for record in scan_records(_Kept(), self.layout.csv, line=self.layout.skip_lines + 1):  # type: ignore[arg-type]
+        for record in scan_records(_Kept(), self.layout.csv, line=self.layout.skip_lines + 1):
             used += len(record.raw)
             if (mark and record.raw.startswith(mark)) or (record.blank and self.layout.skip_blank_lines is not False):
                 continue
@@ -294,7 +228,7 @@ class CsvReader:
         source = self._open()
         try:
             for _ in range(self.layout.skip_lines):
-                _skip_line(source)
+                skip_line(source)
             mark = self.layout.comment.encode() if self.layout.comment else None
             before = self.layout.skip_records + (1 if self.layout.header else 0)
             for record in scan_records(source, self.layout.csv, line=self.layout.skip_lines + 1):
@@ -321,7 +255,7 @@ class CsvReader:
             longest = max(longest, len(record.raw))
             if record.open_quote:
                 raise self._open_quote(record.line) from cause
-            count = len(self.layout.csv.split(record.raw))
+            count = self.layout.csv.count_fields(record.raw)
             if count != len(self.names) and not record.blank:
                 raise self._ragged(record, count) from cause
         return longest
@@ -376,16 +310,3 @@ class CsvReader:
 
 def _fields(count: int) -> str:
     return "1 field" if count == 1 else f"{count} fields"
-
-
-def _skip_line(source: TextSource) -> None:
-    while chunk := source.read(_PEEK):
-        match = _LINE_END.search(chunk)
-        if match is None:
-            continue
-        if match[0] == b"\r" and match.end() == len(chunk):
-            chunk += source.read(1)
-            match = _LINE_END.search(chunk)
-            assert match is not None
-        source.unread(chunk[match.end() :])
-        return

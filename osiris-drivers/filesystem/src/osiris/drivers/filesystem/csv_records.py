@@ -11,12 +11,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO
+from typing import Protocol
 
 __all__ = ["CsvFormat", "Record", "scan_records"]
 
 _CHUNK = 1 << 20
 _ENDS = re.compile(rb"\r\n|\n|\r")
+
+
+class Readable(Protocol):
+    """All that is asked of what records are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; none at the end."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,12 @@ class CsvFormat:
             at = match.end() + 1
             if at > end:
                 return fields
+
+    def count_fields(self, record: bytes) -> int:
+        """How many fields a record has."""
+        if (self.quote is None or self.quote.encode() not in record) and self.escape is None:
+            return record.count(self.delimiter.encode()) + 1
+        return len(self.split(record))
 
     def _text(self, match: re.Match[bytes]) -> str:
         if match.lastgroup != "quoted":
@@ -117,7 +130,7 @@ class Record:
         return self.raw in (b"", b"\n", b"\r", b"\r\n")
 
 
-def scan_records(stream: IO[bytes], csv: CsvFormat, *, line: int = 1) -> Iterator[Record]:
+def scan_records(stream: Readable, csv: CsvFormat, *, line: int = 1) -> Iterator[Record]:
     """Every record of ``stream`` (UTF-8), blank lines among them. Reads ahead by up to a megabyte."""
     buffer, at, ended, chunk = b"", 0, False, _CHUNK
     while True:

@@ -8,13 +8,15 @@ from typing import Any
 from osiris.core.dataset import Dataset
 from osiris.core.driver import Driver, StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.filesystem.atomic_file import AtomicFile, open_output
+from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.compression import choose_codec, compress
 from osiris.drivers.filesystem.config import CsvWriterConfig
+from osiris.drivers.filesystem.csv_layout import CsvLayout
 from osiris.drivers.filesystem.csv_quoting import CsvForm, CsvFormatter
-from osiris.drivers.filesystem.csv_reader import CsvLayout, CsvReader
+from osiris.drivers.filesystem.csv_reader import CsvReader
 from osiris.drivers.filesystem.csv_records import CsvFormat
 from osiris.drivers.filesystem.locations import Location, locate
+from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.selection import select_columns
 from osiris.drivers.filesystem.text_encoder import TextEncoder
 from osiris.drivers.filesystem.text_source import read_ends

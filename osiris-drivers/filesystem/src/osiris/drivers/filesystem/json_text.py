@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from json.encoder import encode_basestring  # type: ignore[attr-defined]  # typeshed does not know it
+from json.encoder import encode_basestring
 from typing import Any, Literal
 
 import pyarrow as pa

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from json.encoder import encode_basestring  # type: ignore[attr-defined]  # typeshed does not know it
+from json.encoder import encode_basestring
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +11,12 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset
 from osiris.core.driver import Driver, StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.filesystem.atomic_file import AtomicFile, open_output
+from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.compression import choose_codec, compress
 from osiris.drivers.filesystem.config import JsonlWriterConfig
 from osiris.drivers.filesystem.json_text import JsonForm, json_tokens
 from osiris.drivers.filesystem.locations import locate
+from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.selection import select_columns
 from osiris.drivers.filesystem.text_encoder import TextEncoder
 from osiris.drivers.filesystem.text_source import read_ends

@@ -137,7 +137,8 @@ def _expand(location: Location) -> list[Location]:
             there = path.exists()
         if there or not glob.has_magic(location.path):
             return [_checked(location)]
-        names = sorted(name for name in glob.glob(location.path, recursive=True) if Path(name).is_file())
+        matches = glob.iglob(location.path, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+        names = sorted(name for name in matches if Path(name).is_file())
         found = [Location(name, name) for name in names]
     else:
         if not glob.has_magic(location.path):

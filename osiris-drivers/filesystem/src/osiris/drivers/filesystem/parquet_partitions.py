@@ -22,12 +22,13 @@ from osiris.core.dataset import Dataset
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.arrow_arrays import constant, text_array
-from osiris.drivers.filesystem.atomic_file import AtomicFile, make_folder, open_output, sync_folder, temporary_name
+from osiris.drivers.filesystem.atomic_file import AtomicFile, make_folder, sync_folder, temporary_name
 from osiris.drivers.filesystem.config import ParquetWriterConfig
 from osiris.drivers.filesystem.csv_text import to_text
 from osiris.drivers.filesystem.errors import explaining, unknown_columns
 from osiris.drivers.filesystem.hive import folder_name
 from osiris.drivers.filesystem.locations import Location
+from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.row_groups import RowGroups, open_parquet
 
 __all__ = ["write_partitions"]

@@ -10,9 +10,10 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset
 from osiris.core.driver import Driver, StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.filesystem.atomic_file import AtomicFile, open_output
+from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.config import ParquetWriterConfig
 from osiris.drivers.filesystem.locations import Location, locate
+from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.parquet_file import ParquetInput, plain_schema
 from osiris.drivers.filesystem.parquet_partitions import write_partitions
 from osiris.drivers.filesystem.row_groups import RowGroups, open_parquet, stored_schema

@@ -79,7 +79,7 @@ class TextSource(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """``size`` bytes of UTF-8, fewer only at the end. All of it where ``size`` is negative."""
-        if size is None or size < 0:
+        if size < 0:
             return b"".join(iter(lambda: self.read(_TAIL), b""))
         if size == 0:
             return b""
@@ -137,9 +137,7 @@ class TextSource(io.RawIOBase):
         except CORRUPT as error:
             raise _corrupt(self.location, error) from error
         except OSError as error:
-            if error.errno is None:  # bz2 and zstd say "invalid data" with an OSError of no number
-                raise _corrupt(self.location, error) from error
-            raise explain(error, self.location.text, "read") from error
+            raise _unreadable(self.location, error) from error
 
 
 def check_utf8(source: TextSource) -> None:
@@ -164,8 +162,10 @@ def read_ends(location: Location, codec: Codec | None, encoding: str) -> tuple[b
     raw = location.open()
     try:
         head = decompress(raw, codec).read(4)
-    except (*CORRUPT, OSError) as error:
+    except CORRUPT as error:
         raise _corrupt(location, error) from error
+    except OSError as error:
+        raise _unreadable(location, error) from error
     finally:
         raw.close()
     if not head:
@@ -206,9 +206,15 @@ def _refuse_binary(head: bytes, location: Location) -> None:
         )
 
 
+def _unreadable(location: Location, error: OSError) -> DriverError:
+    if error.errno is None:  # bz2 and zstd say "invalid data" with an OSError of no number
+        return _corrupt(location, error)
+    return explain(error, location.text, "read")
+
+
 def _corrupt(location: Location, error: Exception) -> DriverError:
     return DriverError(
-        f"{location.text} cannot be decompressed: {error or 'it ends too early'}",
+        f"{location.text} cannot be decompressed: {str(error) or 'it ends too early'}",
         hint="the file is damaged or cut off, or compressed otherwise than its name says: set `compression`",
         code="filesystem.corrupt",
         path=location.text,

@@ -28,7 +28,7 @@ _FIRST_DAY, _LAST_DAY = -12687428, 11248737  # -32767-01-01, 32767-12-31
 
 def form_of(field: pa.Field) -> str:
     """The form that the field's metadata asks for; ``""`` for the usual one."""
-    return (field.metadata or {}).get(FORM, b"").decode()
+    return bytes((field.metadata or {}).get(FORM, b"")).decode()
 
 
 def scalar_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", column: str = "") -> pa.Array:
@@ -203,7 +203,7 @@ def _check_range(array: pa.Array, per_day: int, column: str) -> None:
         return
     value = ends["min"] if ends["min"] < _FIRST_DAY * per_day else ends["max"]
     raise DriverError(
-        f"column {column!r} holds the {array.type} {value}, which has no text: it is infinity, or beyond the year 32767",
+        f"column {column!r} holds the {array.type} {value}, which has no text: infinity, or beyond the year 32767",
         hint="change the value, or cast the column to text before writing it",
         code="filesystem.no_text",
         column=column,
