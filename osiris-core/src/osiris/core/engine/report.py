@@ -34,6 +34,8 @@ class StepReport:
     logged: dict[str, float] = field(default_factory=dict)
     """Sums of the metrics the driver told itself, by name."""
     has_inputs: bool = False
+    has_rows: bool = False
+    """Whether it gave a dataset, be it an empty one."""
     error: BaseException | None = None
     reason: str | None = None
 
@@ -46,10 +48,10 @@ class StepReport:
 
     @property
     def rows_read(self) -> int | None:
-        """Rows that entered the pipeline here; None where the step has inputs or only writes."""
+        """Rows that entered the pipeline here; None where the step has inputs or gives no rows."""
         if "rows_read" in self.logged:
             return int(self.logged["rows_read"])
-        return None if self.has_inputs or self.role == "writer" else self.rows_out
+        return self.rows_out if self.has_rows and not self.has_inputs else None
 
     def to_dict(self) -> dict[str, Any]:
         """The form in ``result.json``."""

@@ -182,6 +182,7 @@ class StepRun:
                 outputs[name] = value  # as {"rows": 5}: a plain value, for ${step.rows}
             else:
                 outputs[name] = self.output_stream(Dataset.of(value, name=name))
+                self.report.has_rows = True
         return outputs
 
     def _tell_progress(self, rows: int) -> None:
