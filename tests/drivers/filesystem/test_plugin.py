@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -102,3 +104,36 @@ def test_options_of_the_predecessor_are_known():
         "create_dirs": True,
     }
     load(SPECS["filesystem.csv_writer"].config_model).model_validate(new)
+
+
+DOCS = Path(__file__).parents[3] / "docs" / "drivers" / "filesystem.md"
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_option_is_documented(name):
+    text = DOCS.read_text()
+    section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    shared = text.partition("\n## filesystem.csv_")[2]
+    for option in load(SPECS[name].config_model).model_fields:
+        assert f"`{option}`" in (section if "csv" in name else section + shared)
+
+
+def test_every_error_code_is_documented():
+    text = DOCS.read_text().partition("\n## Errors\n")[2]
+    source = Path(import_module("osiris.drivers.filesystem.plugin").__file__).parent
+    codes = {code for file in source.glob("*.py") for code in re.findall(r'"filesystem\.([a-z_]+)"', file.read_text())}
+    assert len(codes) > 30
+    assert [code for code in sorted(codes) if f"`{code}`" not in text and f"`filesystem.{code}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_connection_is_tested_by_listing_its_folder(step, raises, name):
+    driver = load(SPECS[name].factory)()
+    step.connection = {"base_dir": "data"}
+    raises("filesystem.not_found", driver.check, {}, step)
+    step.file("data/x", "")
+    assert driver.check({}, step) == {"base_dir": str(step.base_dir / "data"), "writable": True}
+    step.connection = {"base_dir": "data/x"}
+    raises("filesystem.not_a_directory", driver.check, {}, step)
+    step.connection = {"base_dir": "memory://tested"}
+    raises("filesystem.not_found", driver.check, {}, step)

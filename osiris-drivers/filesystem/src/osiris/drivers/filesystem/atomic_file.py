@@ -135,7 +135,7 @@ class AtomicFile:
         return self._before is not None
 
     def _explained(self) -> Any:
-        return explaining(self.location.text, "write")
+        return explaining(self.location.text, "write", remote=not self.location.is_local)
 
     def _open(self, temporary: str, create_dirs: bool) -> None:
         with self._explained():

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from osiris.core.dataset import Dataset, FileSource
-from osiris.core.driver import Driver, StepContext
+from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.compression import choose_codec
 from osiris.drivers.filesystem.config import CsvExtractorConfig
@@ -19,6 +19,7 @@ from osiris.drivers.filesystem.csv_layout import CsvLayout
 from osiris.drivers.filesystem.csv_reader import CsvReader
 from osiris.drivers.filesystem.csv_records import CsvFormat
 from osiris.drivers.filesystem.errors import unknown_columns
+from osiris.drivers.filesystem.file_driver import FileDriver
 from osiris.drivers.filesystem.locations import Location, locate_all
 from osiris.drivers.filesystem.type_names import parse_type
 
@@ -27,7 +28,7 @@ __all__ = ["CsvExtractor"]
 _SAMPLE_BYTES = 8 << 20
 
 
-class CsvExtractor(Driver):
+class CsvExtractor(FileDriver):
     """Reads CSV files as one stream; see :class:`~osiris.drivers.filesystem.config.CsvExtractorConfig`."""
 
     def __init__(self) -> None:

@@ -70,13 +70,12 @@ class CsvFormatter:
             columns.append(written)
             hidden = hidden or has_hidden
         if not columns:
-            return self._eol * batch.num_rows
+            return self._eol * int(batch.num_rows)
         sink = pa.BufferOutputStream()
         names = [str(index) for index in range(len(columns))]
         pa_csv.write_csv(pa.RecordBatch.from_arrays(columns, names), sink, self._options)
-        data = sink.getvalue()
-        view: memoryview = memoryview(data)
-        return bytes(view).translate(self._show) if hidden else view
+        data = memoryview(sink.getvalue())
+        return bytes(data).translate(self._show) if hidden else data
 
     @property
     def _eol(self) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from osiris.core.dataset import Dataset
-from osiris.core.driver import Driver, StepContext
+from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.compression import choose_codec, compress
@@ -15,6 +15,7 @@ from osiris.drivers.filesystem.csv_layout import CsvLayout
 from osiris.drivers.filesystem.csv_quoting import CsvForm, CsvFormatter
 from osiris.drivers.filesystem.csv_reader import CsvReader
 from osiris.drivers.filesystem.csv_records import CsvFormat
+from osiris.drivers.filesystem.file_driver import FileDriver
 from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.selection import select_columns
@@ -24,7 +25,7 @@ from osiris.drivers.filesystem.text_source import read_ends
 __all__ = ["CsvWriter"]
 
 
-class CsvWriter(Driver):
+class CsvWriter(FileDriver):
     """Writes CSV; see :class:`~osiris.drivers.filesystem.config.CsvWriterConfig`."""
 
     def run(

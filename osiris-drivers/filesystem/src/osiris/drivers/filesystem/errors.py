@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from osiris.core.errors import DriverError
+from osiris.core.errors import DriverError, OsirisError
 
 __all__ = ["explain", "explaining", "near_names", "not_found", "unknown_columns"]
 
@@ -72,12 +72,26 @@ def explain(error: OSError, path: object, doing: str) -> DriverError:
 
 
 @contextmanager
-def explaining(path: object, doing: str) -> Iterator[None]:
-    """Turn an OSError of the block into the error to show; the block must touch nothing but ``path``."""
+def explaining(path: object, doing: str, *, remote: bool = False) -> Iterator[None]:
+    """Turn an OSError of the block into the error to show; the block must touch nothing but ``path``.
+
+    With ``remote`` also what a store's client raises, which has errors of its own.
+    """
     try:
         yield
+    except OsirisError:
+        raise
     except OSError as error:
         raise explain(error, path, doing) from error
+    except Exception as error:
+        if not remote:
+            raise
+        raise DriverError(
+            f"cannot {doing} {path}: {type(error).__name__}: {error}",
+            hint="check the URL, the network, and the credentials (`storage_options` of the connection)",
+            code="filesystem.remote",
+            path=str(path),
+        ) from error
 
 
 def not_found(path: object) -> DriverError:

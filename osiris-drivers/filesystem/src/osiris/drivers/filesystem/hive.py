@@ -101,5 +101,5 @@ def _partitions(path: str) -> dict[str, str | None]:
 
 
 def _is_folder(location: Location) -> bool:
-    with explaining(location.text, "read"):
+    with explaining(location.text, "read", remote=not location.is_local):
         return Path(location.path).is_dir() if location.is_local else bool(location.fs.isdir(location.path))

@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from osiris.core.dataset import Dataset
-from osiris.core.driver import Driver, StepContext
+from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.compression import choose_codec
 from osiris.drivers.filesystem.config import JsonlExtractorConfig
 from osiris.drivers.filesystem.csv_inference import Misfit
 from osiris.drivers.filesystem.errors import unknown_columns
+from osiris.drivers.filesystem.file_driver import FileDriver
 from osiris.drivers.filesystem.json_columns import JSON_TEXT, Fraction, JsonColumn, declared_column, dump, infer_column
 from osiris.drivers.filesystem.locations import Location, locate_all
 from osiris.drivers.filesystem.text_source import TextSource, check_utf8
@@ -26,7 +27,7 @@ __all__ = ["JsonlExtractor"]
 _CHUNK = 1 << 20
 
 
-class JsonlExtractor(Driver):
+class JsonlExtractor(FileDriver):
     """Reads JSON Lines; see :class:`~osiris.drivers.filesystem.config.JsonlExtractorConfig`."""
 
     def run(

@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from osiris.core.dataset import Dataset
-from osiris.core.driver import Driver, StepContext
+from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.compression import choose_codec, compress
 from osiris.drivers.filesystem.config import JsonlWriterConfig
+from osiris.drivers.filesystem.file_driver import FileDriver
 from osiris.drivers.filesystem.json_text import JsonForm, json_tokens
 from osiris.drivers.filesystem.locations import locate
 from osiris.drivers.filesystem.output import open_output
@@ -27,7 +28,7 @@ __all__ = ["JsonlWriter"]
 _ROWS = 16_384
 
 
-class JsonlWriter(Driver):
+class JsonlWriter(FileDriver):
     """Writes JSON Lines; see :class:`~osiris.drivers.filesystem.config.JsonlWriterConfig`."""
 
     def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.errors import explaining, not_found
 
-__all__ = ["Location", "list_folder", "locate", "locate_all"]
+__all__ = ["Location", "check_base", "list_folder", "locate", "locate_all"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
@@ -41,7 +42,7 @@ class Location:
         Raises:
             DriverError: It is not there, is a folder, or may not be read.
         """
-        with explaining(self.text, "read"):
+        with explaining(self.text, "read", remote=not self.is_local):
             if self.fs is None:
                 return Path(self.path).open("rb", buffering=0)
             return cast("IO[bytes]", self.fs.open(self.path, "rb"))
@@ -51,7 +52,8 @@ class Location:
         if self.fs is None:
             with explaining(self.text, "read"):
                 return Path(self.path).stat().st_size
-        size = self.fs.size(self.path)
+        with explaining(self.text, "read", remote=True):
+            size = self.fs.size(self.path)
         return None if size is None else int(size)
 
 
@@ -62,12 +64,32 @@ def locate(path: str, ctx: StepContext) -> Location:
     base = str(connection.get("base_dir") or "")
     if base and not _is_absolute(path):
         text = f"{base.rstrip('/')}/{path}" if _URL.match(base) else str(Path(base).expanduser() / path)
+    return _placed(text, connection, ctx)
+
+
+def _placed(text: str, connection: Mapping[str, Any], ctx: StepContext) -> Location:
     if text.startswith("file://"):
         text = "/" + text.removeprefix("file://").lstrip("/")
     if not _URL.match(text):
         local = str(ctx.resolve_path(Path(text).expanduser()))
         return Location(local, local)
     return _remote(text, connection.get("storage_options") or {})
+
+
+def check_base(ctx: StepContext) -> dict[str, Any]:
+    """Whether the connection's ``base_dir`` can be listed: where it is, and whether it can be written (None: unknown).
+
+    Raises:
+        DriverError: It is not there, is no folder, or may not be read.
+    """
+    connection: Mapping[str, Any] = ctx.connection or {}
+    base = _placed(str(connection.get("base_dir") or "."), connection, ctx)
+    with explaining(base.text, "read", remote=not base.is_local):
+        if base.is_local:
+            next(Path(base.path).iterdir(), None)
+            return {"base_dir": base.text, "writable": os.access(base.path, os.W_OK | os.X_OK)}
+        base.fs.ls(base.path)
+    return {"base_dir": base.text, "writable": None}
 
 
 def locate_all(paths: str | Iterable[str], ctx: StepContext) -> list[Location]:
@@ -89,7 +111,8 @@ def list_folder(folder: Location, suffix: str) -> list[Location]:
         paths = sorted(str(path) for path in root.rglob(f"*{suffix}") if path.is_file())
         kept = [path for path in paths if _visible(path[len(str(root)) + 1 :])]
         return [Location(path, path) for path in kept]
-    names = sorted(name for name in folder.fs.find(folder.path) if name.endswith(suffix))
+    with explaining(folder.text, "read", remote=True):
+        names = sorted(name for name in folder.fs.find(folder.path) if name.endswith(suffix))
     return [
         Location(folder.fs.unstrip_protocol(name), name, folder.fs)
         for name in names
@@ -143,7 +166,8 @@ def _expand(location: Location) -> list[Location]:
     else:
         if not glob.has_magic(location.path):
             return [_checked(location)]
-        names = sorted(location.fs.glob(location.path))
+        with explaining(location.text, "read", remote=True):
+            names = sorted(location.fs.glob(location.path))
         found = [Location(location.fs.unstrip_protocol(name), name, location.fs) for name in names]
     if not found:
         raise DriverError(
@@ -162,9 +186,10 @@ def _checked(location: Location) -> Location:
             if path.is_dir():
                 raise IsADirectoryError
             path.stat()
-    elif location.fs.isdir(location.path):
-        with explaining(location.text, "read"):
+        return location
+    with explaining(location.text, "read", remote=True):
+        if location.fs.isdir(location.path):
             raise IsADirectoryError
-    elif not location.fs.exists(location.path):
-        raise not_found(location.text)
+        if not location.fs.exists(location.path):
+            raise not_found(location.text)
     return location

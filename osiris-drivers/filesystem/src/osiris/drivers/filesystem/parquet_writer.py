@@ -8,10 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from osiris.core.dataset import Dataset
-from osiris.core.driver import Driver, StepContext
+from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.config import ParquetWriterConfig
+from osiris.drivers.filesystem.file_driver import FileDriver
 from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.parquet_file import ParquetInput, plain_schema
@@ -22,7 +23,7 @@ from osiris.drivers.filesystem.selection import select_columns
 __all__ = ["ParquetWriter"]
 
 
-class ParquetWriter(Driver):
+class ParquetWriter(FileDriver):
     """Writes Parquet; see :class:`~osiris.drivers.filesystem.config.ParquetWriterConfig`."""
 
     def run(
