@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -289,7 +290,8 @@ def test_each_step_stays_in_one_thread(register: Register, context: ExecutionCon
         def run(self, step_id: str, config: Any, inputs: Any, ctx: Any) -> dict[str, Any]:
             self.db = sqlite3.connect(":memory:")  # refuses to be used from another thread
             self.db.execute(
-                "create table t as with recursive c(n) as (select 0 union all select n+1 from c where n<99) select n from c"
+                "create table t as "
+                "with recursive c(n) as (select 0 union all select n+1 from c where n<99) select n from c"
             )
             return {"df": ({"n": row[0]} for row in self.db.execute("select n from t"))}
 
@@ -529,7 +531,7 @@ def test_ten_thousand_steps(register: Register, context: ExecutionContext, shape
     register("test.nothing", Nothing())
     steps = [step(f"s{n}", "test.nothing") for n in range(10_000)]
     if shape == "chain":
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in pairwise(steps):
             after["needs"] = [before["id"]]
     assert run(steps, context).steps_completed == 10_000
 
