@@ -180,9 +180,14 @@ def _parse_integer(text: pa.Array) -> pa.Array:
 def _parse_double(text: pa.Array) -> pa.Array:
     numbers = text.cast(pa.float64())
     raw = _bytes_of(text)
-    # With a point, without an exponent and not very small, a text that is Arrow's own is ours too.
+    # With a point, without an exponent and not very small, our text is Arrow's own, but for the .0 of whole numbers.
     usual = raw.count(b".") == len(text) - text.null_count and b"e" not in raw and b"0.0000" not in raw
-    _require((usual and numbers.cast(pa.string()).equals(text)) or scalar_text(numbers).equals(text))
+    if usual:
+        whole = pc.ends_with(text, ".0")
+        shorter = pc.if_else(whole, pc.utf8_slice_codeunits(text, 0, -2), text) if pc.any(whole).as_py() else text
+        if numbers.cast(pa.string()).equals(shorter):
+            return numbers
+    _require(scalar_text(numbers).equals(text))
     return numbers
 
 
