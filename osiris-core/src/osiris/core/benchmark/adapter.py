@@ -15,23 +15,21 @@ from __future__ import annotations
 import shutil
 import statistics
 import tempfile
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import Any
 
 from osiris.core.adapter_factory import AdapterFactory
+from osiris.core.benchmark.spans import share_of_steps, step_spans
+from osiris.core.benchmark.watch import Watch
 from osiris.core.errors import UsageError
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun
 
 __all__ = ["AdapterBenchmark", "BenchmarkReport", "Figure", "run_benchmark"]
 
-_SAMPLE_SECONDS = 0.01
 _LATENCY_PROBES = 5
 _REMOTE_FIGURES = ("network_latency_ms", "artifact_transfer_ms")
 
@@ -113,7 +111,7 @@ class AdapterBenchmark:
         Raises:
             OsirisError: What the adapter's ``prepare`` raises.
         """
-        with _Watch() as watch:
+        with Watch() as watch:
             self.prepared = adapter.prepare(manifest, context or self.context)
         return {"phase": "prepare", "preparation_time_ms": watch.duration_ms, **watch.figures()}
 
@@ -133,10 +131,15 @@ class AdapterBenchmark:
         """
         context = context or self.context
         known_events, known_metrics = len(context.events), len(context.metrics)
-        with _Watch() as watch:
+        with Watch() as watch:
             adapter.execute(self._given(prepared), context)
-        spans = _step_spans(context.events[known_events:], context.metrics[known_metrics:])
-        found = {"phase": "execute", "execution_time_ms": watch.duration_ms, **watch.figures(), **_share(watch, spans)}
+        spans = step_spans(context.events[known_events:], context.metrics[known_metrics:])
+        found = {
+            "phase": "execute",
+            "execution_time_ms": watch.duration_ms,
+            **watch.figures(),
+            **share_of_steps(watch.duration_ms, spans),
+        }
         latency = _latency(adapter)
         return found if latency is None else {**found, "network_latency_ms": latency}
 
@@ -153,7 +156,7 @@ class AdapterBenchmark:
         Raises:
             OsirisError: What the adapter's ``collect`` raises.
         """
-        with _Watch() as watch:
+        with Watch() as watch:
             collected = adapter.collect(self._given(prepared), context or self.context)
         told = {**(collected.get("metrics") or {}), **collected}
         return {
@@ -259,103 +262,8 @@ def _by_name(samples: Sequence[Mapping[str, float]]) -> dict[str, Figure]:
     return {name: Figure.of([sample[name] for sample in samples if name in sample]) for name in names}
 
 
-Span = tuple[float, float]
-"""Begin and end, seconds."""
-
-
-def _step_spans(events: Iterable[Mapping[str, Any]], metrics: Iterable[Mapping[str, Any]]) -> dict[str, Span]:
-    """When each step ran: from its start, as long as it says it took."""
-    begun: dict[str, float] = {}
-    spans: dict[str, Span] = {}
-    for event in events:
-        step_id = str(event.get("step_id", ""))
-        if event["event"] == "step_start":
-            begun[step_id] = _seconds(event["ts"])
-        elif event["event"] == "step_complete":
-            end = _seconds(event["ts"])
-            duration = event.get("duration_ms")
-            start = begun.get(step_id, end - (duration or 0.0) / 1000)
-            # The end of a step of a stream may be told later than it was, together with its neighbours'.
-            spans[step_id] = (start, end if duration is None else start + duration / 1000)
-    for metric in metrics:
-        step_id = str(metric.get("step_id", ""))
-        if metric["metric"] == "step_duration_ms" and step_id not in spans:
-            end = _seconds(metric["ts"])
-            spans[step_id] = (end - metric["value"] / 1000, end)
-    return spans
-
-
-def _share(watch: _Watch, spans: Mapping[str, Span]) -> dict[str, Any]:
-    if not spans:
-        return {"steps": {}, "time_per_step_ms": None, "overhead_ms": None, "overhead_per_step_ms": None}
-    durations = {step_id: (end - start) * 1000 for step_id, (start, end) in spans.items()}
-    overhead = max(0.0, watch.duration_ms - _covered(spans.values()) * 1000)
-    return {
-        "steps": durations,
-        "time_per_step_ms": statistics.fmean(durations.values()),
-        "overhead_ms": overhead,
-        "overhead_per_step_ms": overhead / len(spans),
-    }
-
-
-def _covered(spans: Iterable[Span]) -> float:
-    """Seconds in which at least one step ran: steps of one stream run at the same time."""
-    covered, until = 0.0, float("-inf")
-    for start, end in sorted(spans):
-        covered += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return covered
-
-
-def _seconds(ts: str) -> float:
-    return datetime.fromisoformat(ts).timestamp()
-
-
 def _latency(adapter: ExecutionAdapter) -> float | None:
     measure = getattr(adapter, "measure_latency", None)
     if not callable(measure):
         return None
     return float(statistics.median(measure() for _ in range(_LATENCY_PROBES)))
-
-
-class _Watch:
-    """Wall-clock time and resident memory of this process while the block runs."""
-
-    def __init__(self) -> None:
-        import psutil
-
-        self._process = psutil.Process()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="osiris-benchmark", daemon=True)
-        self._before = self._peak = 0
-        self._begun = 0.0
-        self.duration_ms = 0.0
-
-    def __enter__(self) -> _Watch:
-        self._before = self._peak = self._process.memory_info().rss
-        self._thread.start()
-        self._begun = perf_counter()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.duration_ms = (perf_counter() - self._begun) * 1000
-        self._stop.set()
-        self._thread.join()
-        self._sample()
-
-    def figures(self) -> dict[str, float]:
-        mb = 1024 * 1024
-        return {
-            "duration_ms": self.duration_ms,
-            "memory_peak_mb": self._peak / mb,
-            "memory_growth_mb": (self._peak - self._before) / mb,
-        }
-
-    def _work(self) -> None:
-        while not self._stop.wait(_SAMPLE_SECONDS):
-            self._sample()
-
-    def _sample(self) -> None:
-        self._peak = max(self._peak, self._process.memory_info().rss)
