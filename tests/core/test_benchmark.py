@@ -123,14 +123,14 @@ def test_steps_that_overlap_are_counted_once():
         stamped(context, 5.5, "step_complete", step_id="c")
         stamped(context, 6, "step_start", step_id="failed")
 
-    from osiris.core import benchmark as room
+    from osiris.core.benchmark.spans import share_of_steps, step_spans
 
     context = ExecutionContext("x", "/nowhere")
     tell(context)
-    spans = room._step_spans(context.events, ())
+    spans = step_spans(context.events, ())
     durations = {step_id: round(end - start, 6) for step_id, (start, end) in spans.items()}
     assert durations == {"a": 2, "b": 2, "c": 0.5}
-    assert room._covered(spans.values()) == pytest.approx(3.5)
+    assert share_of_steps(10_000, spans)["overhead_ms"] == pytest.approx(6_500)
 
 
 def test_an_adapter_that_tells_only_metrics_is_understood():

@@ -36,7 +36,7 @@ def step_spans(events: Iterable[Mapping[str, Any]], metrics: Iterable[Mapping[st
 
 
 def share_of_steps(duration_ms: float, spans: Mapping[str, Span]) -> dict[str, Any]:
-    """``steps``, ``time_per_step_ms``, ``overhead_ms`` and ``overhead_per_step_ms`` of an execution; None without steps."""
+    """``steps``, ``time_per_step_ms``, ``overhead_ms`` and ``overhead_per_step_ms``; None without steps."""
     if not spans:
         return {"steps": {}, "time_per_step_ms": None, "overhead_ms": None, "overhead_per_step_ms": None}
     durations = {step_id: (end - start) * 1000 for step_id, (start, end) in spans.items()}
