@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from osiris.core.dataset import Dataset
-from osiris.drivers.filesystem.csv_inference import Misfit, infer
+from osiris.drivers.filesystem.csv_inference import DOUBLES, Misfit, infer
 from osiris.drivers.filesystem.csv_text import to_text
 
 settings.register_profile(
@@ -45,6 +45,7 @@ settings.load_profile("osiris")
         (["2.5", "5.0", "0.25"], pa.float64()),
         (["2.5", "5", "0.25"], pa.float64()),
         (["1.0", "1e-05", "1e+16"], pa.float64()),
+        (["2.5", "5", "12345678901234", "1e-05"], pa.float64()),
         (["-0.00"], pa.string()),
         ([".5"], pa.string()),
         (["-.5", "00.5"], pa.string()),
@@ -157,6 +158,28 @@ def test_a_guessed_type_gives_each_text_back_or_refuses_it(kind, data):
             exact.convert(texts[good : good + 1])
 
 
+@settings(max_examples=300)
+@given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-(2**60), 2**60).map(float)), max_size=10))
+def test_doubles_are_written_as_python_does(values):
+    texts = to_text(pa.array(values, pa.float64())).to_pylist()
+    assert texts == [None if value is None else repr(value) for value in values]
+
+
+@settings(max_examples=300)
+@given(
+    st.one_of(st.floats(), st.integers(-(10**17), 10**17).map(float)),
+    st.sampled_from(["{!r}", "{:.1f}", "{:.2f}", "{:g}", "{:e}"]),
+)
+def test_a_double_is_guessed_exactly_where_python_would_write_the_same(value, form):
+    text = form.format(value)
+    try:
+        DOUBLES.convert(pa.array([text], pa.string()))
+        taken = True
+    except Misfit:
+        taken = False
+    assert taken == (repr(float(text)) == text)
+
+
 def test_header_order_duplicates_and_odd_names_are_kept(step):
     source = 'z,a,a,"x,y","",é\n1,2,3,4,5,6\n'
     step.file("in.csv", source)
@@ -186,7 +209,10 @@ WRITTEN = [
     (pa.array([Decimal("12E2")], pa.decimal128(9, -2)), "1200"),
     (pa.array([0.1], pa.float64()), "0.1"),
     (pa.array([0.1], pa.float32()), "0.1"),
-    (pa.array([1e15], pa.float32()), "1e+15"),
+    (pa.array([float(2**27)], pa.float32()), "134217728.0"),
+    (pa.array([1e-5], pa.float32()), "0.00001"),
+    (pa.array([1e10], pa.float64()), "10000000000.0"),
+    (pa.array([1234567890123.5], pa.float64()), "1234567890123.5"),
     (pa.array([3.0], pa.float64()), "3.0"),
     (pa.array([1e16], pa.float64()), "1e+16"),
     (pa.array([1e-7], pa.float64()), "1e-07"),

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from osiris.drivers.filesystem.arrow_arrays import constant
 from osiris.drivers.filesystem.value_text import FORM, scalar_text
 
-__all__ = ["TEXT", "Exact", "Misfit", "first_misfit", "infer"]
+__all__ = ["DOUBLES", "TEXT", "Exact", "Misfit", "first_misfit", "infer"]
 
 
 class Misfit(Exception):
@@ -105,9 +105,9 @@ def _candidates(first: str) -> list[Exact]:
     if match := _FRACTION.fullmatch(first):
         scale = len(match[1])
         fixed = [_decimals(18, scale), _decimals(38, scale)] if scale <= 18 else [_decimals(38, min(scale, 38))]
-        return [*fixed, _DOUBLES, _PLAIN_DOUBLES]
+        return [*fixed, DOUBLES, _PLAIN_DOUBLES]
     if _FLOAT.fullmatch(first):
-        return [_DOUBLES, _PLAIN_DOUBLES]
+        return [DOUBLES, _PLAIN_DOUBLES]
     if _DATE.fullmatch(first):
         return [_DATES]
     if match := _TIMESTAMP.fullmatch(first):
@@ -206,7 +206,7 @@ def _parse_date(text: pa.Array) -> pa.Array:
 TEXT = Exact(pa.string(), _parse_text)
 _BOOLEANS = Exact(pa.bool_(), _parse_boolean)
 _INTEGERS = Exact(pa.int64(), _parse_integer)
-_DOUBLES = Exact(pa.float64(), _parse_double)
+DOUBLES = Exact(pa.float64(), _parse_double)
 _PLAIN_DOUBLES = Exact(pa.float64(), _parse_plain_double, form="plain")
 _DATES = Exact(pa.date32(), _parse_date)
 

@@ -80,16 +80,21 @@ def is_bytes(kind: pa.DataType) -> bool:
 def _float_text(array: pa.Array, form: str) -> pa.Array:
     if pa.types.is_float16(array.type):
         array = array.cast(pa.float32())
+    text = _python_text(array)
+    return pc.replace_substring_regex(text, r"\.0$", "") if form == "plain" else text
+
+
+def _python_text(array: pa.Array) -> pa.Array:
     text = array.cast(pa.string())
-    if form == "plain":
-        return text
     kind = array.type
     size, finite = pc.abs(array), pc.is_finite(array)
+    # Beyond, Arrow writes 1e+10, and 134217730 for the 32-bit float that is 134217728.
+    limit = "1e10" if pa.types.is_float64(kind) else "16777216"
     plain = pc.and_(
         finite,
         pc.or_(
             pc.equal(size, constant("0", kind)),
-            pc.and_(pc.greater_equal(size, constant("0.0001", kind)), pc.less(size, constant("1e15", kind))),
+            pc.and_(pc.greater_equal(size, constant("0.0001", kind)), pc.less(size, constant(limit, kind))),
         ),
     )
     whole = pc.and_(plain, pc.equal(pc.trunc(array), array))
@@ -103,10 +108,14 @@ def _float_text(array: pa.Array, form: str) -> pa.Array:
 
 
 def _float_reprs(values: pa.Array) -> list[str]:
+    numbers = values.to_pylist()
     if pa.types.is_float64(values.type):
-        return [repr(value) for value in values.to_pylist()]
-    # The shortest text of a 32-bit float is Arrow's; Python's float would show the 64-bit neighbour.
-    return [_python_form(text) for text in values.cast(pa.string()).to_pylist()]
+        return [repr(number) for number in numbers]
+    # The shortest text of a small 32-bit float is Arrow's: Python's would show the 64-bit neighbour.
+    texts = values.cast(pa.string()).to_pylist()
+    return [
+        repr(number) if abs(number) >= 1 else _python_form(text) for number, text in zip(numbers, texts, strict=True)
+    ]
 
 
 def _python_form(text: str) -> str:
