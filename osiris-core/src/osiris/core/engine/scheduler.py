@@ -82,7 +82,10 @@ class _Scheduler:
         self._running: dict[int, StageRun] = {}
         self._error: BaseException | None = None
         self._abandoned = False
-        self._changed = threading.Condition()
+        # One lock, two waiting rooms: a step's end must not wake threads that have nothing to do.
+        self._lock = threading.Lock()
+        self._for_work = threading.Condition(self._lock)
+        self._for_the_end = threading.Condition(self._lock)
 
     def run(self) -> None:
         limit = self._state.settings.options.parallel or min(4, os.cpu_count() or 1)
@@ -106,14 +109,17 @@ class _Scheduler:
 
     def _wait(self, deadline: float | None) -> None:
         """Until nothing runs and nothing can start; without a deadline also until a stop is asked for."""
-        with self._changed:
-            while self._running or (self._ready and not self._stopping()):
+        with self._lock:
+            while not self._over():
                 if deadline is None and self._state.settings.cancellation.requested:
                     return
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
                     return
-                self._changed.wait(left)
+                self._for_the_end.wait(left)
+
+    def _over(self) -> bool:
+        return not self._running and (not self._ready or self._stopping())
 
     def _stopping(self) -> bool:
         return self._error is not None or self._state.settings.cancellation.requested
@@ -122,33 +128,24 @@ class _Scheduler:
         return any(step.status != "success" for step in self._state.report.steps.values())
 
     def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._for_work.notify_all()
+            self._for_the_end.notify_all()
 
     def _work(self) -> None:
-        while (run := self._take()) is not None:
+        with self._lock:
+            run = self._take()
+        while run is not None:
             try:
                 error = run.execute()
             except BaseException as raised:  # a defect of ours must end the run, not hang it
                 error = raised
-            self._done(run.stage, error)
+            run = self._done(run.stage, error)
 
-    def _take(self) -> StageRun | None:
-        with self._changed:
-            while not self._stopping() and not self._abandoned:
-                if self._ready:
-                    index = heapq.heappop(self._ready)
-                    self._running[index] = StageRun(self._stages[index], self._state)
-                    return self._running[index]
-                if not self._running:
-                    break
-                self._changed.wait()
-            self._changed.notify_all()
-            return None
-
-    def _done(self, stage: Stage, error: BaseException | None) -> None:
+    def _done(self, stage: Stage, error: BaseException | None) -> StageRun | None:
+        """A stage has ended; gives the next one, so that a chain of stages stays in one thread."""
         to_stop: list[StageRun] = []
-        with self._changed:
+        with self._lock:
             del self._running[stage.index]
             if error is not None:
                 if self._error is None:
@@ -158,12 +155,28 @@ class _Scheduler:
                     self._waiting[index] -= 1
                     if self._waiting[index] == 0:
                         heapq.heappush(self._ready, index)
-            self._changed.notify_all()
+            following = None if to_stop else self._take()
         for other in to_stop:
             other.stop(error.facts.get("step_id") if isinstance(error, ExecutionError) else None)
+        return following
+
+    def _take(self) -> StageRun | None:
+        """The next stage, waiting for one; None when there will be none. With the lock held."""
+        while not self._stopping() and not self._abandoned:
+            if self._ready:
+                index = heapq.heappop(self._ready)
+                self._running[index] = StageRun(self._stages[index], self._state)
+                self._for_work.notify(len(self._ready))
+                return self._running[index]
+            if not self._running:
+                break
+            self._for_work.wait()
+        self._for_work.notify_all()
+        self._for_the_end.notify_all()
+        return None
 
     def _leave_behind(self) -> None:
-        with self._changed:
+        with self._lock:
             self._abandoned = True
             stuck = sorted(self._running)
         for index in stuck:
