@@ -288,3 +288,14 @@ def test_any_text_is_the_same_as_in_the_stream(
             run(new_context(folder), "FROM t", Files(source))
     else:
         assert run(new_context(folder), "FROM t", Files(source)) == [tuple(row.values()) for row in expected]
+
+
+def test_which_files_are_read_by_duckdb_itself():
+    from osiris.drivers.duckdb.config import ProcessorConfig
+
+    def formats(**options):
+        return ProcessorConfig(query="FROM t", **options).pushed_formats
+
+    assert formats() == formats(pushdown=True, memory_limit="100MB") == {"csv", "parquet"}
+    assert formats(memory_limit="100MB") == {"parquet"}, "DuckDB's CSV reader takes memory beside the limit"
+    assert formats(pushdown=False) == set()

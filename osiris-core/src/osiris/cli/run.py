@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,6 +56,7 @@ def run(
     """
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other", hint="leave one of them out")
+    _choose_allocator()
     cancellation = Cancellation()
     teller: Teller = Teller()
     with interruptible(cancellation, restore=lambda: teller.restore()):
@@ -69,6 +72,13 @@ def run(
             _tell_start(planned, session)
         result = _run(planned, backend, session, teller, cancellation, adapter, environment, parallel, verbose)
     return _show(result, as_json=as_json, quiet=quiet, verbose=verbose)
+
+
+def _choose_allocator() -> None:
+    # Measured on streams of CSV files: a fifth less memory at its peak than with pyarrow's default. Read when pyarrow
+    # is imported; only Linux has it for sure.
+    if sys.platform == "linux":
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
 
 def _create_adapter(name: str, options: Mapping[str, str]) -> ExecutionAdapter:

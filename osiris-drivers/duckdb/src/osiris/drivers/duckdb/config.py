@@ -52,9 +52,10 @@ class ProcessorConfig(_Config):
         default=True,
         description="Keep the order of rows where the query has no ORDER BY; false saves memory on large results",
     )
-    pushdown: bool = Field(
-        default=True,
-        description="Let DuckDB read an input's files itself where the step before changes nothing; same rows, faster",
+    pushdown: bool | None = Field(
+        default=None,
+        description="Let DuckDB read an input's files itself where the step before changes nothing: same rows, faster. "
+        "Default: yes, but not CSV files where `memory_limit` is set, as its CSV reader takes memory beside the limit",
     )
     extensions: bool = Field(
         default=False, description="Let DuckDB download and load the extensions that a query needs (network)"
@@ -62,6 +63,13 @@ class ProcessorConfig(_Config):
     settings: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="Further DuckDB settings by name, as `TimeZone: Europe/Prague`"
     )
+
+    @property
+    def pushed_formats(self) -> frozenset[str]:
+        """The formats of files that DuckDB reads itself."""
+        if self.pushdown is None:
+            return frozenset({"parquet"} if self.memory_limit is not None else {"csv", "parquet"})
+        return frozenset({"csv", "parquet"} if self.pushdown else ())
 
 
 class _DatabaseConfig(_Config):

@@ -44,13 +44,13 @@ class Inputs:
         """All variables that a query may read."""
         return list(self._values)
 
-    def define(self, session: Session, uses: Uses, *, pushdown: bool) -> None:
+    def define(self, session: Session, uses: Uses, *, formats: frozenset[str]) -> None:
         """Make the tables and variables.
 
         Args:
             session: Where.
             uses: How often each name, case-folded, is read.
-            pushdown: Whether DuckDB may read an input's files itself.
+            formats: Of the files that DuckDB may read itself.
 
         Raises:
             DriverError: ``duckdb.input_not_used``, ``duckdb.input_type``.
@@ -62,7 +62,7 @@ class Inputs:
             if total == 0:
                 dataset.close()
                 continue
-            if not (pushdown and self._push_down(session, dataset, names[0])):
+            if not self._push_down(session, dataset, names[0], formats):
                 self._streamed += not dataset.replayable
                 _define_table(session, dataset, names[0], total)
             for alias in names[1:]:
@@ -102,9 +102,11 @@ class Inputs:
         for dataset, _ in self._tables:
             dataset.close()
 
-    def _push_down(self, session: Session, dataset: Dataset, name: str) -> bool:
+    def _push_down(self, session: Session, dataset: Dataset, name: str, formats: frozenset[str]) -> bool:
         source = dataset.source
-        if source is None or any(source.paths[:1] == other.source.paths[:1] for other in self._pushed):
+        if source is None or source.format not in formats:
+            return False
+        if any(source.paths[:1] == other.source.paths[:1] for other in self._pushed):
             return False  # the profile tells scans apart by their first file
         pushed = push_down(session, dataset, name)
         if pushed is None:

@@ -47,7 +47,7 @@ class RunningQuery:
         self._ctx = ctx
         self._reader: pa.RecordBatchReader | None = None
         try:
-            self._start(pushdown=options.pushdown)
+            self._start(formats=options.pushed_formats)
         except DriverError as error:
             self._recover(error)
         self.schema: pa.Schema = self._opened().schema
@@ -85,7 +85,7 @@ class RunningQuery:
             raise DriverError("the query was closed", hint="read its rows before the step ends", code="duckdb.closed")
         return self._reader
 
-    def _start(self, *, pushdown: bool) -> None:
+    def _start(self, *, formats: frozenset[str]) -> None:
         options = self._options
         self._session = session = Session(connect(), self._ctx)
         inputs = self._inputs
@@ -97,7 +97,7 @@ class RunningQuery:
                 uses[name.casefold()] = sum(mentions(sql, name) for sql in (options.query, *options.setup))
             # Rows read by anything but the query itself would not be in its profile, so not be counted.
             alone = kind == "SELECT" and not any(mentions(sql, name) for sql in options.setup for name in inputs.names)
-            inputs.define(session, uses, pushdown=pushdown and alone)
+            inputs.define(session, uses, formats=formats if alone else frozenset())
             for statement in options.setup:
                 session.execute(statement)
             query = options.query
@@ -140,7 +140,7 @@ class RunningQuery:
             self._explain(error)
         self._session.close()
         try:
-            self._start(pushdown=False)
+            self._start(formats=frozenset())
         except BaseException:
             self._inputs.close()
             raise
