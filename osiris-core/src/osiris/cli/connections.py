@@ -149,14 +149,10 @@ def _driver_for(family: str) -> str:
 
 def _context(values: Any, folder: Path, project: Path) -> Any:
     """What a driver may use while it checks: as in a run, with a folder that goes afterwards."""
-    from osiris.core.engine.report import StepReport
-    from osiris.core.engine.settings import RunSettings
-    from osiris.core.engine.step_context import EngineStepContext
+    from osiris.core.engine import make_step_context
     from osiris.core.execution_adapter import ExecutionContext
 
-    context = ExecutionContext("check", folder, base_dir=project)
-    report = StepReport(id="check", driver="")
-    return EngineStepContext(report, RunSettings.of(context), context, folder / "tmp", values, [])
+    return make_step_context(ExecutionContext("check", folder, base_dir=project), "check", connection=values)
 
 
 def _write(result: dict[str, Any]) -> None:

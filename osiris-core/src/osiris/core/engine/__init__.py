@@ -10,6 +10,7 @@ from osiris.core.engine.collection import collect
 from osiris.core.engine.preparation import prepare
 from osiris.core.engine.report import RunReport, StepReport
 from osiris.core.engine.scheduler import run
+from osiris.core.engine.step_context import make_step_context
 from osiris.core.engine.store import DatasetStore
 
-__all__ = ["DatasetStore", "RunReport", "StepReport", "collect", "prepare", "run"]
+__all__ = ["DatasetStore", "RunReport", "StepReport", "collect", "make_step_context", "prepare", "run"]

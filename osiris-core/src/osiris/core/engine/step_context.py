@@ -12,7 +12,22 @@ from osiris.core.cancellation import Cancellation
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.settings import EventDoor, RunSettings
 
-__all__ = ["EngineStepContext"]
+__all__ = ["EngineStepContext", "make_step_context"]
+
+
+def make_step_context(
+    context: EventDoor, step_id: str, *, connection: Mapping[str, Any] | None = None
+) -> EngineStepContext:
+    """What a driver may use outside of a run: for its ``check``.
+
+    Args:
+        context: An ExecutionContext, or anything with ``log_event`` and ``log_metric``.
+        step_id: What to call the step.
+        connection: The connection, secrets filled in.
+    """
+    settings = RunSettings.of(context)
+    report = StepReport(id=step_id, driver="")
+    return EngineStepContext(report, settings, context, settings.session_dir / "tmp", connection, [])
 
 
 class EngineStepContext:
