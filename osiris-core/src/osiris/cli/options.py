@@ -9,7 +9,7 @@ import typer
 
 from osiris.cli.completion import complete_adapters
 
-__all__ = ["Adapter", "AdapterOption", "EnvFile", "Json", "Parallel", "Param", "Pipeline", "SessionDir"]
+__all__ = ["Adapter", "AdapterOption", "EnvFile", "Json", "Parallel", "Param", "Pipeline", "SessionDir", "Timeout"]
 
 Pipeline = Annotated[
     Path | None, typer.Argument(metavar="[PIPELINE]", help="The pipeline file.  [default: pipeline.yaml]")
@@ -36,5 +36,9 @@ AdapterOption = Annotated[
 Parallel = Annotated[
     int | None,
     typer.Option("--parallel", metavar="N", min=1, help="Run at most N independent stages at the same time."),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Stop the run, as failed, after this time."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document.")]

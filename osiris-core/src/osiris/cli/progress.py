@@ -79,17 +79,19 @@ class PlainLines(Teller):
     """One line for each step that ends."""
 
     def __init__(self, steps: Mapping[str, str]) -> None:
-        self._ended = 0
+        self._ended: set[str] = set()
         self._total = len(steps)
-        self._waiting_since = monotonic()
 
     def on_event(self, event: Event) -> None:
-        """Tell the end of a step."""
+        """Tell the end of a step, and that it is tried again."""
         name, step = event["event"], clean(event.get("step_id", ""))
+        if name == "step_retry":
+            self._ended.difference_update(_names(event, "steps"))
+            tell(f"{step}: {_retry(event)}")
         if name not in ("step_complete", "step_failed", "step_skipped"):
             return
-        self._ended += 1
-        place = f"[{self._ended}/{self._total}] {step}"
+        self._ended.add(step)
+        place = f"[{len(self._ended)}/{self._total}] {step}"
         took = figures.duration(_number(event, "duration_ms"))
         if name == "step_complete":
             tell(f"{place}: {figures.rows(_rows(event))} in {took}")
@@ -198,7 +200,7 @@ class LiveLines(Teller):
 
     def _update(self, line: _Step, name: str, event: Event) -> None:
         if name == "step_start":
-            line.state, line.begun = "running", monotonic()
+            line.state, line.begun, line.took_ms, line.rows = "running", monotonic(), None, 0
         elif name == "step_progress":
             line.rows = int(_number(event, "rows") or 0)
         elif name == "step_complete":
@@ -252,6 +254,17 @@ def _most_telling(lines: list[_Step], room: int) -> list[_Step]:
     weight = {"failed": 0, "running": 1, "stopped": 2, "done": 3, "waiting": 4, "skipped": 5}
     ranked = sorted(range(len(lines)), key=lambda i: (weight[lines[i].state], -i if lines[i].state == "done" else i))
     return [lines[index] for index in sorted(ranked[:room])]
+
+
+def _retry(event: Mapping[str, Any]) -> str:
+    pause = figures.duration(_number(event, "delay_ms"))
+    following = int(_number(event, "attempt") or 0) + 1
+    return f"again in {pause}, attempt {following} of {event.get('attempts')}"
+
+
+def _names(event: Mapping[str, Any], key: str) -> list[str]:
+    names = event.get(key)
+    return [clean(name) for name in names] if isinstance(names, list) else []
 
 
 def _rows(event: Mapping[str, Any]) -> int:

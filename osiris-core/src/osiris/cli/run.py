@@ -13,7 +13,7 @@ import typer
 from osiris.cli import failure, terminal
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import plan_pipeline
-from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, Parallel, Param, Pipeline
+from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, Parallel, Param, Pipeline, Timeout
 from osiris.cli.progress import Teller, choose_teller
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file, sessions_root
 from osiris.cli.summary import nearby, write_summary
@@ -43,6 +43,7 @@ def run(
     adapter: Adapter = "local",
     adapter_option: AdapterOption = None,
     parallel: Parallel = None,
+    timeout: Timeout = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every event, and tracebacks.")] = False,
@@ -70,7 +71,7 @@ def run(
         teller = choose_teller({step.id: step.driver for step in planned.plan.steps}, quiet=quiet, verbose=verbose)
         if not quiet:
             _tell_start(planned, session)
-        result = _run(planned, backend, session, teller, cancellation, adapter, environment, parallel, verbose)
+        result = _run(planned, backend, session, teller, cancellation, adapter, environment, parallel, timeout, verbose)
     return _show(result, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
@@ -119,6 +120,7 @@ def _run(
     adapter: str,
     environment: Mapping[str, str],
     parallel: int | None,
+    timeout: float | None,
     verbose: bool,
 ) -> RunResult:
     from osiris.core.connections import install_log_filter
@@ -128,6 +130,7 @@ def _run(
     install_log_filter()
     context = session.context(
         verbose=verbose,
+        timeout=timeout,
         environment=environment,
         base_dir=planned.base_dir,
         project_dir=planned.project,

@@ -43,12 +43,24 @@ def write_summary(result: Mapping[str, Any]) -> None:
         f"{headline}: {done:,} of {figures.count(total, 'step')}, {figures.rows(result.get('total_rows', 0))}"
         f" in {figures.duration(result.get('duration_ms', 0))}"
     )
+    _write_skipped(steps)
     for output in result.get("outputs") or ():
         write(f"output:  {_output(output)}")
     artifacts = result.get("artifacts") or ()
     if artifacts:
         write(f"kept:    {figures.count(len(artifacts), 'artifact')} in the session's artifacts folder")
     write(f"session: {nearby(result['session_dir'])}")
+
+
+def _write_skipped(steps: Sequence[Mapping[str, Any]]) -> None:
+    """The steps that did not run, by reason: one line for each."""
+    by_reason: dict[str, list[str]] = {}
+    for step in steps:
+        if step.get("status") in ("skipped", "aborted") and step.get("reason"):
+            by_reason.setdefault(clean(step["reason"]), []).append(clean(step["id"]))
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+        write(f"not run: {', '.join(names[:5])}{more} ({reason})")
 
 
 def nearby(path: object) -> str:

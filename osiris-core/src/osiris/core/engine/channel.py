@@ -57,7 +57,8 @@ class Channel:
     def finish(self, error: BaseException | None = None) -> None:
         """No batch comes after this; ``error`` is raised at the reader after what was handed over."""
         with self._changed:
-            self._finished, self._error = True, error
+            if not self._finished:
+                self._finished, self._error = True, error
             self._changed.notify_all()
 
     def read(self) -> Iterator[pa.RecordBatch]:
@@ -73,6 +74,16 @@ class Channel:
                 raise self._error
         finally:
             self.close()
+
+    def abort(self, error: BaseException) -> None:
+        """End it for both sides at once: the writer is told that nobody reads, the reader gets ``error``."""
+        with self._changed:
+            if not self._finished:
+                self._finished, self._error = True, error
+            self._closed = True
+            self._items.clear()
+            self._bytes = 0
+            self._changed.notify_all()
 
     def close(self) -> None:
         """The reader leaves: what waits is dropped and the writer is told."""

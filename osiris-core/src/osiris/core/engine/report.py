@@ -38,6 +38,14 @@ class StepReport:
     """Whether it gave a dataset, be it an empty one."""
     error: BaseException | None = None
     reason: str | None = None
+    cause: str | None = None
+    """The step whose failure kept this one from success; itself where it failed."""
+    attempts: int = 1
+
+    def restart(self) -> None:
+        """Forget what a failed attempt counted."""
+        fresh = StepReport(self.id, self.driver, self.role, has_inputs=self.has_inputs, attempts=self.attempts + 1)
+        self.__dict__.update(fresh.__dict__)
 
     @property
     def rows_written(self) -> int | None:
@@ -68,6 +76,8 @@ class StepReport:
         }
         if self.rows_written is not None:
             found["rows_written"] = self.rows_written
+        if self.attempts > 1:
+            found["attempts"] = self.attempts
         if self.reason is not None:
             found["reason"] = self.reason
         return found

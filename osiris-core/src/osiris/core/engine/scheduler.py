@@ -8,16 +8,21 @@ import shutil
 import threading
 from time import monotonic
 
+from osiris.core.engine.attempts import StageAttempts
+from osiris.core.engine.ending import tell_skipped
 from osiris.core.engine.report import RunReport, StepReport
 from osiris.core.engine.resources import ResourceSampler
 from osiris.core.engine.settings import EventDoor, RunSettings
-from osiris.core.engine.stage import RunState, StageRun
+from osiris.core.engine.stage import RunState
 from osiris.core.engine.store import DatasetStore
-from osiris.core.errors import ExecutionError, RunCancelledError, UsageError
+from osiris.core.errors import ExecutionError, OsirisError, RunCancelledError, UsageError
 from osiris.core.execution_adapter import PreparedRun
 from osiris.core.planning import Plan, Stage
 
 __all__ = ["run"]
+
+_CROWDED = 0.005
+"""Seconds after a stage's begin in which no other one is begun beside it."""
 
 _CANCEL_PATIENCE = 15.0
 """Seconds that running stages get to end after a request to stop; then they are left behind."""
@@ -37,6 +42,7 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
     Raises:
         StepError: A step failed; ``facts["step_id"]`` says which.
         RunCancelledError: The run was asked to stop.
+        ExecutionError: ``run.timeout``: the context's timeout has passed.
         UsageError: ``prepared`` was not made by the engine.
     """
     plan = prepared.package
@@ -54,7 +60,7 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
     try:
         with sampler:
             _Scheduler(state).run()
-    except ExecutionError as error:
+    except OsirisError as error:
         report.error = error
         report.status = "cancelled" if isinstance(error, RunCancelledError) else "failed"
         raise
@@ -79,8 +85,11 @@ class _Scheduler:
         self._stages: dict[int, Stage] = {stage.index: stage for stage in stages}
         self._ready = [index for index, count in self._waiting.items() if count == 0]
         heapq.heapify(self._ready)
-        self._running: dict[int, StageRun] = {}
-        self._error: BaseException | None = None
+        self._running: dict[int, StageAttempts] = {}
+        self._begun: dict[int, float] = {}
+        self._error: OsirisError | None = None
+        self._passed_over: list[OsirisError] = []
+        """Failures of steps that say ``on_error: continue``."""
         self._abandoned = False
         # One lock, two waiting rooms: a step's end must not wake threads that have nothing to do.
         self._lock = threading.Lock()
@@ -92,31 +101,58 @@ class _Scheduler:
         for number in range(min(max(1, limit), len(self._stages))):
             threading.Thread(target=self._work, name=f"osiris-stage-{number}", daemon=True).start()
         cancellation = self._state.settings.cancellation
+        timeout = self._state.settings.timeout
         with cancellation.on_cancel(self._wake):
             try:
-                self._wait(None)
+                self._wait(None if timeout is None else monotonic() + timeout, until_cancelled=True)
             except KeyboardInterrupt:  # where nobody turned Ctrl-C into a request: a script, a notebook
                 cancellation.request("interrupted by Ctrl-C", signal=2)
             if cancellation.requested:
                 self._state.door.log_event("execution_interrupted", {"reason": cancellation.reason})
-                self._wait(monotonic() + _CANCEL_PATIENCE)
-                self._leave_behind()
+                self._end_within(_CANCEL_PATIENCE)
+            elif timeout is not None and not self._ended():
+                self._time_out(timeout)
         self._skip_the_rest()
         if cancellation.requested and (self._error is not None or self._unfinished()):
             raise cancellation.error()
         if self._error is not None:
             raise self._error
+        if self._passed_over:
+            for further in self._passed_over[1:]:
+                self._state.report.warnings.append(f"failed too: {further.message}")
+            raise self._passed_over[0]
 
-    def _wait(self, deadline: float | None) -> None:
-        """Until nothing runs and nothing can start; without a deadline also until a stop is asked for."""
+    def _wait(self, deadline: float | None, *, until_cancelled: bool = False) -> None:
+        """Until nothing runs and nothing can start, or the deadline (of ``monotonic()``) has passed."""
         with self._lock:
             while not self._over():
-                if deadline is None and self._state.settings.cancellation.requested:
+                if until_cancelled and self._state.settings.cancellation.requested:
                     return
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
                     return
                 self._for_the_end.wait(left)
+
+    def _ended(self) -> bool:
+        with self._lock:
+            return self._over()
+
+    def _time_out(self, timeout: float) -> None:
+        reason = f"the run did not finish within {timeout:g} s"
+        error = ExecutionError(
+            reason, hint="raise its timeout, or make it do less", code="run.timeout", timeout=timeout
+        )
+        with self._lock:
+            self._error = self._error or error
+            running = list(self._running.values())
+        for attempts in running:
+            attempts.stop(reason)
+        self._wake()
+        self._end_within(_CANCEL_PATIENCE)
+
+    def _end_within(self, patience: float) -> None:
+        self._wait(monotonic() + patience)
+        self._leave_behind()
 
     def _over(self) -> bool:
         return not self._running and (not self._ready or self._stopping())
@@ -134,46 +170,62 @@ class _Scheduler:
 
     def _work(self) -> None:
         with self._lock:
-            run = self._take()
-        while run is not None:
+            attempts = self._take()
+        while attempts is not None:
             try:
-                error = run.execute()
+                error = attempts.execute()
             except BaseException as raised:  # a defect of ours must end the run, not hang it
-                error = raised
-            run = self._done(run.stage, error)
+                error = ExecutionError(f"{type(raised).__name__}: {raised}", code="engine.bug")
+                error.__cause__ = raised
+            attempts = self._done(attempts.stage, error)
 
-    def _done(self, stage: Stage, error: BaseException | None) -> StageRun | None:
+    def _done(self, stage: Stage, error: OsirisError | None) -> StageAttempts | None:
         """A stage has ended; gives the next one, so that a chain of stages stays in one thread."""
-        to_stop: list[StageRun] = []
+        to_stop: list[StageAttempts] = []
         with self._lock:
-            del self._running[stage.index]
-            if error is not None:
-                if self._error is None:
-                    self._error, to_stop = error, list(self._running.values())
-            else:
+            del self._running[stage.index], self._begun[stage.index]
+            if error is None:
                 for index in self._followers[stage.index]:
                     self._waiting[index] -= 1
                     if self._waiting[index] == 0:
                         heapq.heappush(self._ready, index)
-            following = None if to_stop else self._take()
+            elif self._is_passed_over(error):
+                self._passed_over.append(error)
+            elif self._error is None:
+                self._error, to_stop = error, list(self._running.values())
+            following = self._take()
+        failed = None if error is None else error.facts.get("step_id")
         for other in to_stop:
-            other.stop(error.facts.get("step_id") if isinstance(error, ExecutionError) else None)
+            other.stop(f"step {failed!r} failed", failed)
         return following
 
-    def _take(self) -> StageRun | None:
+    def _is_passed_over(self, error: OsirisError) -> bool:
+        step = self._state.plan.by_id.get(str(error.facts.get("step_id")))
+        return step is not None and step.policy.on_error == "continue" and not isinstance(error, RunCancelledError)
+
+    def _take(self) -> StageAttempts | None:
         """The next stage, waiting for one; None when there will be none. With the lock held."""
         while not self._stopping() and not self._abandoned:
-            if self._ready:
+            if self._ready and not self._is_crowded():
                 index = heapq.heappop(self._ready)
-                self._running[index] = StageRun(self._stages[index], self._state)
+                self._running[index] = StageAttempts(self._stages[index], self._state)
+                self._begun[index] = monotonic()
                 self._for_work.notify(len(self._ready))
                 return self._running[index]
             if not self._running:
                 break
-            self._for_work.wait()
+            self._for_work.wait(_CROWDED if self._ready else None)
         self._for_work.notify_all()
         self._for_the_end.notify_all()
         return None
+
+    def _is_crowded(self) -> bool:
+        """Whether another stage has only just begun: it may be over before a second thread would help.
+
+        Two threads that each run steps of microseconds take turns at the interpreter, and are slower than one.
+        """
+        now = monotonic()
+        return any(now - begun < _CROWDED for begun in self._begun.values())
 
     def _leave_behind(self) -> None:
         with self._lock:
@@ -184,11 +236,19 @@ class _Scheduler:
             self._state.report.warnings.append(f"did not stop within {_CANCEL_PATIENCE:.0f} s: {names}")
 
     def _skip_the_rest(self) -> None:
+        """Tell of the steps whose turn never came, each with the reason: what it waited for, or what ended the run."""
+        reports = self._state.report.steps
         cancelled = self._state.settings.cancellation.requested
-        failed = self._error.facts.get("step_id") if isinstance(self._error, ExecutionError) else None
-        reason = "the run was cancelled" if cancelled else f"step {failed!r} failed"
         for step in self._state.plan.steps:
-            report = self._state.report.steps[step.id]
-            if report.status == "pending":
-                report.status, report.reason = "skipped", reason
-                self._state.door.log_event("step_skipped", {"step_id": step.id, "reason": reason})
+            report = reports[step.id]
+            if report.status != "pending":
+                continue
+            cause = next((reports[before].cause for before in step.after if reports[before].cause), None)
+            if cause is None and self._error is not None:
+                cause = self._error.facts.get("step_id")
+            reason = f"step {cause!r} failed"
+            if cancelled:
+                reason = "the run was cancelled"
+            elif cause is None and self._error is not None:
+                reason = self._error.message
+            tell_skipped(report, self._state.door, reason, cause)

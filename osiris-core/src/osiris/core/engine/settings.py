@@ -39,6 +39,7 @@ class RunSettings:
     environment: Mapping[str, str]
     options: RunOptions
     cancellation: Cancellation
+    timeout: float | None = None
 
     @classmethod
     def of(cls, context: Any, artifacts_dir: object = None) -> RunSettings:
@@ -49,6 +50,7 @@ class RunSettings:
         environment = getattr(context, "environment", None)
         options = getattr(context, "options", None)
         cancellation = getattr(context, "cancellation", None)
+        timeout = getattr(context, "timeout", None)
         return cls(
             session_id=str(getattr(context, "session_id", "run")),
             session_dir=session,
@@ -58,6 +60,7 @@ class RunSettings:
             environment=environment if isinstance(environment, Mapping) else {},
             options=options if isinstance(options, RunOptions) else RunOptions(),
             cancellation=cancellation if isinstance(cancellation, Cancellation) else Cancellation(),
+            timeout=float(timeout) if isinstance(timeout, int | float) else None,
         )
 
 

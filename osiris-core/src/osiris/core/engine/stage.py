@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from osiris.core.connections import fill
 from osiris.core.dataset import Dataset
+from osiris.core.engine.ending import aborted, attributed, tell_complete, tell_failed, tell_skipped
 from osiris.core.engine.report import RunReport
 from osiris.core.engine.settings import EventDoor, RunSettings
 from osiris.core.engine.step import StepRun, StepThread
@@ -49,57 +49,114 @@ class RunState:
 
 
 class StageRun:
-    """One execution of one stage."""
+    """One attempt at one stage.
 
-    def __init__(self, stage: Stage, state: RunState) -> None:
+    Args:
+        stage: What to run.
+        state: The run.
+        attempt: Which attempt it is, from 1.
+    """
+
+    def __init__(self, stage: Stage, state: RunState, attempt: int) -> None:
         self.stage = stage
         self._state = state
+        self._attempt_number = attempt
         self._runs: dict[str, StepRun] = {}
         self._threads: dict[str, StepThread] = {}
         self._streams: dict[str, Dataset] = {}
         self._lock = threading.Lock()
         self._blamed: tuple[PlannedStep, BaseException] | None = None
         self._current = state.plan.by_id[stage.steps[0]]
-        self._stopped_by: str | None = None
-        self._caused_by: str | None = None
+        self._stopped: tuple[str, str | None] | None = None
+        self._over = threading.Event()
+        self._woken = threading.Event()
 
-    def stop(self, failed: str | None) -> None:
-        """Stop, because step ``failed`` of another stage failed. Any thread."""
-        self._stopped_by, self._caused_by = f"step {failed!r} failed", failed
+    def stop(self, reason: str, caused_by: str | None = None) -> None:
+        """Stop for something that is not this stage's doing; ``caused_by`` is the step whose it is. Any thread."""
+        self._stopped = (reason, caused_by)
+        self._interrupt(f"stopped: {reason}")
+
+    def execute(self) -> OsirisError | None:
+        """Run the steps; None, or why the stage failed. Events, report and store say the rest."""
+        plan = self._state.plan
+        error: BaseException | None
+        with self._state.settings.cancellation.on_cancel(self._cancel):
+            if any(plan.by_id[step_id].policy.timeout for step_id in self.stage.steps):
+                error = self._go_within_time()
+            else:
+                error = self._go()
+        cause = self._cause(error)
+        self._tell_ends(cause)
+        if cause is not None:
+            for step_id in self.stage.steps:
+                self._state.store.discard(step_id)
+        return cause
+
+    def _go(self) -> BaseException | None:
+        error: BaseException | None = None
+        try:
+            for step_id in self.stage.steps:
+                self._refuse_to_go_on()
+                self._start(self._state.plan.by_id[step_id])
+            self._keep_side_outputs()
+        except BaseException as raised:  # every way to fail ends in the report
+            error = raised
+        finally:
+            for thread in self._threads.values():
+                if not thread.stop(_STOP_PATIENCE):
+                    self._state.report.warnings.append(f"step {thread.run.step.id!r} did not stop when told to")
+            for run in self._runs.values():
+                error = self._finished(run, error)
+        return error
+
+    def _go_within_time(self) -> BaseException | None:
+        """As :meth:`_go`, in a thread that can be left behind where a driver does not come back."""
+        ended: list[BaseException | None] = []
+
+        def go() -> None:
+            ended.append(self._go())
+            self._over.set()
+            self._woken.set()
+
+        threading.Thread(target=go, name=f"osiris-stage-{self.stage.index}-timed", daemon=True).start()
+        self._woken.wait()
+        if self._over.wait(_STOP_PATIENCE):
+            return ended[0]
+        late = ", ".join(step_id for step_id, run in self._runs.items() if not run.report.duration_ms)
+        self._state.report.warnings.append(f"did not stop when told to within {_STOP_PATIENCE:.0f} s: {late}")
+        return aborted("it did not come back")
+
+    def _time_out(self, run: StepRun) -> None:
+        timeout = run.step.policy.timeout
+        error = StepError(
+            f"step {run.step.id!r} did not finish within {timeout:g} s",
+            hint="raise its timeout, or make it do less",
+            code="step.timeout",
+            retryable=True,
+            step_id=run.step.id,
+            timeout=timeout,
+        )
+        self._blame(run, error)
+        self._interrupt(f"stopped: step {run.step.id!r} timed out")
+        self._woken.set()
+
+    def _interrupt(self, reason: str, signal: int | None = None) -> None:
         for run in list(self._runs.values()):
-            run.ctx.cancellation.request(f"stopped: {self._stopped_by}")
+            run.ctx.cancellation.request(reason, signal=signal)
+        for thread in list(self._threads.values()):
+            thread.channel.abort(RunCancelledError(reason))  # wakes who waits for a step that does not answer
 
     def _cancel(self) -> None:
         cancellation = self._state.settings.cancellation
-        for run in list(self._runs.values()):
-            run.ctx.cancellation.request(cancellation.reason or "cancelled", signal=cancellation.signal)
-
-    def execute(self) -> BaseException | None:
-        """Run the steps; None, or why the stage failed. Events, report and store say the rest."""
-        error: BaseException | None = None
-        with self._state.settings.cancellation.on_cancel(self._cancel):
-            try:
-                for step_id in self.stage.steps:
-                    self._refuse_to_go_on()
-                    self._start(self._state.plan.by_id[step_id])
-                self._keep_side_outputs()
-            except BaseException as raised:  # every way to fail ends in the report
-                error = raised
-            finally:
-                for thread in self._threads.values():
-                    if not thread.stop(_STOP_PATIENCE):
-                        self._state.report.warnings.append(f"step {thread.run.step.id!r} did not stop when told to")
-                for run in self._runs.values():
-                    error = self._finished(run, error)
-        error = self._cause(error)
-        self._tell_ends(error)
-        self._release_inputs()
-        return error
+        self._interrupt(cancellation.reason or "cancelled", cancellation.signal)
+        self._woken.set()
 
     def _refuse_to_go_on(self) -> None:
         self._state.settings.cancellation.raise_if_requested()
-        if self._stopped_by is not None:
-            raise StepError(f"stopped: {self._stopped_by}", code="step.aborted")
+        if self._stopped is not None:
+            raise aborted(self._stopped[0])
+        if self._blamed is not None:  # a step that only feeds others has run out of time
+            raise self._blamed[1]
 
     def _start(self, step: PlannedStep) -> None:
         self._current = step
@@ -128,10 +185,15 @@ class StageRun:
         run.used = frozenset(edge.output for edge in uses)
         self._runs[step.id] = run
         producers = [edge.producer for edge in step.inputs.values()]
-        state.door.log_event("step_start", {"step_id": step.id, "driver": step.driver, "inputs": producers})
+        told: dict[str, Any] = {"step_id": step.id, "driver": step.driver, "inputs": producers}
+        if self._attempt_number > 1:
+            told["attempt"] = self._attempt_number
+        state.door.log_event("step_start", told)
         if connection is not None:
             told = {"step_id": step.id, "family": step.spec.connection_family, "connection": _name(config)}
             state.door.log_event("connection_resolved", told)
+        if step.policy.timeout is not None:
+            run.limit_time(step.policy.timeout, self._time_out)
         return run
 
     def _inputs(self, step: PlannedStep, run: StepRun) -> dict[str, Any]:
@@ -192,7 +254,7 @@ class StageRun:
             if self._blamed is None and not run.ctx.cancelled:
                 self._blamed = (run.step, error)
 
-    def _cause(self, error: BaseException | None) -> BaseException | None:
+    def _cause(self, error: BaseException | None) -> OsirisError | None:
         """What the stage failed of, as an error that names the step."""
         if error is None and self._blamed is None:
             return None
@@ -200,10 +262,10 @@ class StageRun:
         if cancellation.requested:
             return cancellation.error()
         if self._blamed is not None:
-            return _attributed(*self._blamed)
-        if self._stopped_by is not None:
-            return StepError(f"stopped: {self._stopped_by}", code="step.aborted")
-        return _attributed(self._current, error) if error is not None else None
+            return attributed(*self._blamed)
+        if self._stopped is not None:
+            return aborted(self._stopped[0])
+        return attributed(self._current, error) if error is not None else None
 
     def _finished(self, run: StepRun, error: BaseException | None) -> BaseException | None:
         """Finish a step; a close that fails is the error unless there already is one."""
@@ -215,91 +277,17 @@ class StageRun:
             return error or raised
         return error
 
-    def _tell_ends(self, error: BaseException | None) -> None:
+    def _tell_ends(self, error: OsirisError | None) -> None:
         failed = error.facts.get("step_id") if isinstance(error, StepError) else None
-        self._caused_by = self._caused_by or failed
-        reason = self._stopped_by or (f"step {failed!r} failed" if failed else "the run was cancelled")
+        reason, caused_by = self._stopped or (f"step {failed!r} failed" if failed else "the run was cancelled", failed)
         for step_id in self.stage.steps:
-            run = self._runs.get(step_id)
             report = self._state.report.steps[step_id]
-            if run is None:
-                report.status = "skipped"
-                report.reason = reason
-                self._state.door.log_event("step_skipped", {"step_id": step_id, "reason": report.reason})
+            if step_id not in self._runs:
+                tell_skipped(report, self._state.door, reason, caused_by)
             elif error is None:
-                report.status = "success"
-                self._tell_complete(run)
+                tell_complete(report, self._state.door)
             else:
-                self._tell_failed(run, error, reason)
-
-    def _tell_complete(self, run: StepRun) -> None:
-        report, door = run.report, self._state.door
-        for name, value in (("rows_read", report.rows_read), ("rows_written", report.rows_written)):
-            if value is not None and name not in report.logged:
-                door.log_metric(name, value, "rows", step_id=report.id)
-        door.log_metric("step_duration_ms", round(report.duration_ms, 3), "ms", step_id=report.id)
-        door.log_event(
-            "step_complete",
-            {
-                "step_id": report.id,
-                "driver": report.driver,
-                "rows_in": report.rows_in,
-                "rows_out": report.rows_out,
-                "bytes_out": report.bytes_out,
-                "duration_ms": round(report.duration_ms, 3),
-            },
-        )
-
-    def _tell_failed(self, run: StepRun, error: BaseException, reason: str) -> None:
-        report = run.report
-        data: dict[str, Any] = {
-            "step_id": report.id,
-            "driver": report.driver,
-            "duration_ms": round(report.duration_ms, 3),
-        }
-        if isinstance(error, StepError) and error.facts.get("step_id") == report.id:
-            report.status, report.error = "failed", error
-            data["error"] = error.to_dict()
-            data["retryable"] = error.retryable
-            data["traceback"] = "".join(traceback.format_exception(error))
-        elif isinstance(error, RunCancelledError):
-            report.status, report.reason = "cancelled", error.message
-            data["error"] = error.to_dict()
-        else:
-            report.status, report.reason = "aborted", reason
-            data["error"] = StepError(f"stopped: {reason}", code="step.aborted").to_dict()
-            data["caused_by"] = self._caused_by
-        self._state.door.log_event("step_failed", data)
-
-    def _release_inputs(self) -> None:
-        for step_id in self.stage.steps:
-            for edge in self._state.plan.by_id[step_id].inputs.values():
-                if edge.kind == "store":
-                    self._state.store.release(edge.producer, output=edge.output)
-
-
-def _attributed(step: PlannedStep, raised: BaseException) -> BaseException:
-    """The error, naming its step; foreign exceptions are wrapped and stay the cause."""
-    if isinstance(raised, OsirisError):
-        if isinstance(raised, StepError):
-            raised.facts.setdefault("step_id", step.id)
-            return raised
-        wrapped = StepError(
-            raised.message, hint=raised.hint, code=raised.code, retryable=raised.retryable, **raised.facts
-        )
-    else:
-        frame = traceback.extract_tb(raised.__traceback__)[-1:]
-        place = f" ({frame[0].filename}:{frame[0].lineno})" if frame else ""
-        text = f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__
-        wrapped = StepError(
-            f"step {step.id!r} ({step.driver}) raised {text}{place}",
-            hint="the traceback is in events.jsonl of the session, and shown with --verbose",
-            code="step.exception",
-            exception=type(raised).__name__,
-        )
-    wrapped.facts["step_id"] = step.id
-    wrapped.__cause__ = raised
-    return wrapped
+                tell_failed(report, self._state.door, error, reason, caused_by)
 
 
 def _whole(kept: Dataset, step: PlannedStep, run: StepRun) -> Any:

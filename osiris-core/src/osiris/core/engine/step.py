@@ -59,6 +59,7 @@ class StepRun:
         self._begun = 0.0
         self._waited = 0.0
         self._told = 0.0
+        self._timer: threading.Timer | None = None
 
     def call(self, inputs: Mapping[str, Any]) -> None:
         """Call the driver; afterwards :attr:`outputs` has a Dataset for each tabular output.
@@ -75,6 +76,12 @@ class StepRun:
         except BaseException as error:
             self._blame(self, error)
             raise
+
+    def limit_time(self, seconds: float, expired: Callable[[StepRun], None]) -> None:
+        """Call ``expired``, from another thread, unless the step is finished in time."""
+        self._timer = threading.Timer(seconds, expired, [self])
+        self._timer.daemon = True
+        self._timer.start()
 
     def input_stream(self, name: str, dataset: Dataset) -> Dataset:
         """The dataset as this step's input: counted, and noted until it was read to its end."""
@@ -149,6 +156,8 @@ class StepRun:
 
     def finish(self) -> None:
         """The step has nothing more to do: close outputs and driver, take the time. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._begun and not self.report.duration_ms:
             elapsed = perf_counter() - self._begun
             waited = self._waited + sum(channel.waited for channel in self.upstream)

@@ -78,6 +78,14 @@ class DatasetStore:
             self._in_memory -= kept.size
         _drop(kept)
 
+    def discard(self, step_id: str) -> None:
+        """Free all outputs of a step, whoever wanted them: it failed, and may give them again."""
+        with self._lock:
+            gone = [self._kept.pop(key) for key in list(self._kept) if key[0] == step_id]
+            self._in_memory -= sum(kept.size for kept in gone)
+        for kept in gone:
+            _drop(kept)
+
     def clear(self) -> None:
         """Free everything."""
         with self._lock:

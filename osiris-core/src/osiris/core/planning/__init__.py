@@ -3,5 +3,6 @@
 from osiris.core.planning.draft import with_plan_problems
 from osiris.core.planning.plan import Edge, Plan, PlannedStep, Stage
 from osiris.core.planning.planner import make_plan
+from osiris.core.planning.policy import RetryPolicy, StepPolicy
 
-__all__ = ["Edge", "Plan", "PlannedStep", "Stage", "make_plan", "with_plan_problems"]
+__all__ = ["Edge", "Plan", "PlannedStep", "RetryPolicy", "Stage", "StepPolicy", "make_plan", "with_plan_problems"]

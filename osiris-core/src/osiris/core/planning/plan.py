@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import Problem
+from osiris.core.planning.policy import StepPolicy
 
 __all__ = ["Edge", "Plan", "PlannedStep", "Stage"]
 
@@ -40,7 +41,7 @@ class PlannedStep:
         inputs: The edges that feed it, by input name.
         values: Inputs that are plain values, by input name.
         after: All steps that must have finished before it (``needs`` without data, and producers).
-        options: Further keys of the step, as ``retry`` or ``timeout``, defaults merged.
+        policy: What its ``retry``, ``timeout`` and ``on_error`` say, defaults merged.
     """
 
     id: str
@@ -50,7 +51,7 @@ class PlannedStep:
     inputs: Mapping[str, Edge] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     after: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    policy: StepPolicy = field(default_factory=StepPolicy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from osiris.core.planning.findings import Findings
 from osiris.core.planning.fingerprint import fingerprint
 from osiris.core.planning.graph import find_cycles, sort
 from osiris.core.planning.plan import Edge, Plan, PlannedStep
+from osiris.core.planning.policy import StepPolicy, read_policy
 from osiris.core.planning.stages import choose_kinds, make_stages
 from osiris.core.planning.wiring import Wiring, wire
 
@@ -60,7 +61,7 @@ def make_plan(
     findings = seen.findings
     findings.stop_if_wrong()
     _warn_of_unused(read, seen.specs, seen.wiring, findings)
-    plan = _plan(read, seen.order, seen.specs, seen.wiring, findings)
+    plan = _plan(read, seen, findings)
     for check in checks:
         for problem in check(plan):
             findings.add(problem)
@@ -76,6 +77,7 @@ class Examination:
     specs: Mapping[str, DriverSpec]
     wiring: Wiring
     order: list[int]
+    policies: list[StepPolicy]
 
 
 def examine(
@@ -92,7 +94,22 @@ def examine(
     order = _order(manifest, wiring, findings)
     check_requires(manifest, installed, findings)
     check_steps(manifest, specs, connections, findings)
-    return Examination(findings=findings, specs=specs, wiring=wiring, order=order)
+    policies = [_policy(step, index, findings) for index, step in enumerate(manifest["steps"])]
+    return Examination(findings=findings, specs=specs, wiring=wiring, order=order, policies=policies)
+
+
+_PLAIN = StepPolicy()
+
+
+def _policy(step: Mapping[str, Any], index: int, findings: Findings) -> StepPolicy:
+    options = {key: step[key] for key in STEP_OPTIONS if key in step}
+    if not options:
+        return _PLAIN
+
+    def note(message: str, path: tuple[str, ...], hint: str | None) -> None:
+        findings.note("plan.policy", message, ("steps", index, *path), hint)
+
+    return read_policy(options, note)
 
 
 def _describe(
@@ -139,9 +156,8 @@ def _note_cycle(manifest: Manifest, cycle: list[int], wiring: Wiring, findings: 
     findings.note("plan.cycle", f"steps wait for each other: {' -> '.join(ids)}", path, "take one of these out")
 
 
-def _plan(
-    manifest: Manifest, order: list[int], specs: Mapping[str, DriverSpec], wiring: Wiring, findings: Findings
-) -> Plan:
+def _plan(manifest: Manifest, seen: Examination, findings: Findings) -> Plan:
+    order, specs, wiring, policies = seen.order, seen.specs, seen.wiring, seen.policies
     steps = [manifest["steps"][index] for index in order]
     after = {step["id"]: wiring.after(index) for step, index in zip(steps, order, strict=True)}
     edges = choose_kinds(
@@ -164,7 +180,7 @@ def _plan(
                 inputs=inputs[step["id"]],
                 values=wiring.values[index],
                 after=after[step["id"]],
-                options={key: step[key] for key in STEP_OPTIONS if key in step},
+                policy=policies[index],
             )
             for step, index in zip(steps, order, strict=True)
         ),

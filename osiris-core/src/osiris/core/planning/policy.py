@@ -1,0 +1,141 @@
+"""What a step says about its failures: ``retry``, ``timeout``, ``on_error``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from osiris.core.manifest.report import describe, suggest
+
+__all__ = ["RetryPolicy", "StepPolicy", "read_policy"]
+
+Note = Callable[[str, tuple[str, ...], str | None], None]
+"""Takes a mistake: message, path below the step, hint."""
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """How often and when a failed step's stage is run again.
+
+    Attributes:
+        attempts: How often altogether, the first time included.
+        delay: Seconds before the second attempt.
+        backoff: What the delay is multiplied by each further time.
+        max_delay: Seconds that a delay grows to at most; a server's Retry-After may ask for more.
+        jitter: Seconds, at random, on top of each delay.
+        on: Error codes that are tried again; empty: the errors that say of themselves that it may help.
+    """
+
+    attempts: int = 3
+    delay: float = 1.0
+    backoff: float = 2.0
+    max_delay: float = 60.0
+    jitter: float = 1.0
+    on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepPolicy:
+    """What happens when a step fails or takes too long.
+
+    Attributes:
+        retry: None: a failure is final.
+        timeout: Seconds for one attempt, from the step's start to the end of its stream; None: no limit.
+        on_error: ``continue``: steps that do not depend on it still run; the run fails all the same.
+    """
+
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
+    on_error: Literal["stop", "continue"] = "stop"
+
+
+def read_policy(options: Mapping[str, Any], note: Note) -> StepPolicy:
+    """The policy that a step's keys mean; mistakes go to ``note``, and count as not said."""
+    on_error = options.get("on_error", "stop")
+    if on_error not in ("stop", "continue"):
+        note(f"on_error must be stop or continue, but is {describe(on_error)}", ("on_error",), None)
+        on_error = "stop"
+    return StepPolicy(
+        retry=_read_retry(options.get("retry"), note),
+        timeout=_seconds(options.get("timeout"), "timeout", ("timeout",), note, least=0.001),
+        on_error=on_error,
+    )
+
+
+def _read_retry(value: Any, note: Note) -> RetryPolicy | None:
+    if value is None or value is False:
+        return None
+    if isinstance(value, int):
+        value = {"attempts": value}
+    if not isinstance(value, Mapping):
+        hint = "write retry: 3, or retry: {attempts: 3, delay: 1s}"
+        note(f"retry must be a number or a mapping, but is {describe(value)}", ("retry",), hint)
+        return None
+    known = RetryPolicy.__dataclass_fields__
+    for key in value:
+        if key not in known:
+            near = suggest(key, list(known))
+            hint = f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
+            note(f"unknown key {key!r} in retry", ("retry", key), hint)
+    standard = RetryPolicy()
+    read = {
+        key: _seconds(value.get(key), f"retry.{key}", ("retry", key), note, least=0.0)
+        for key in ("delay", "max_delay", "jitter")
+    }
+    seconds = {key: given for key, given in read.items() if given is not None}
+    # Somebody who asks for a delay of 0.1 s does not want a second of jitter on it.
+    jitter = seconds.get("jitter", min(standard.jitter, seconds.get("delay", standard.delay)))
+    return RetryPolicy(
+        attempts=_attempts(value.get("attempts", standard.attempts), note),
+        delay=seconds.get("delay", standard.delay),
+        max_delay=seconds.get("max_delay", standard.max_delay),
+        jitter=jitter,
+        backoff=_backoff(value.get("backoff", standard.backoff), note),
+        on=_codes(value.get("on", ()), note),
+    )
+
+
+def _attempts(value: Any, note: Note) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100:
+        return value
+    note(f"retry.attempts must be a whole number from 1 to 100, but is {_shown(value)}", ("retry", "attempts"), None)
+    return 1
+
+
+def _backoff(value: Any, note: Note) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= 100:
+        return float(value)
+    note(f"retry.backoff must be a number from 1 to 100, but is {_shown(value)}", ("retry", "backoff"), None)
+    return 1.0
+
+
+def _codes(value: Any, note: Note) -> tuple[str, ...]:
+    codes = [value] if isinstance(value, str) else value
+    if isinstance(codes, list | tuple) and all(isinstance(code, str) and code for code in codes):
+        return tuple(codes)
+    note(f"retry.on must be a list of error codes, but is {_shown(value)}", ("retry", "on"), "as [mysql.lock_wait]")
+    return ()
+
+
+def _seconds(value: Any, name: str, path: tuple[str, ...], note: Note, *, least: float) -> float | None:
+    if value is None:
+        return None
+    seconds = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        seconds = float(match[1]) * _SECONDS[match[2] or "s"]
+    if math.isfinite(seconds) and seconds >= least:
+        return seconds
+    note(f"{name} must be a time, but is {_shown(value)}", path, "seconds, or as 500ms, 30s, 5m, 1h")
+    return None
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str | int | float) else describe(value)
