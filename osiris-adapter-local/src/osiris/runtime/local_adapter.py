@@ -1,13 +1,13 @@
-"""Runs a pipeline in this process."""
+"""Runs a pipeline on this machine: in this process, or in a worker process of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from osiris.core import engine
 from osiris.core.driver import DriverRegistry
-from osiris.core.errors import CollectError
+from osiris.core.errors import CollectError, UsageError
 from osiris.core.execution_adapter import CollectedRun, ExecutionAdapter, ExecutionContext, PreparedRun
 
 __all__ = ["LocalAdapter"]
@@ -17,10 +17,22 @@ class LocalAdapter(ExecutionAdapter):
     """The engine, here.
 
     Datasets that wait for their users are kept by the engine's :class:`~osiris.core.engine.DatasetStore`.
+
+    Args:
+        isolation: ``none``: the steps run in this process. ``process``: in a worker process, so that whatever a driver
+            does to its process does not reach this one.
+        cancel_patience: Seconds that a cancelled worker gets to stop by itself.
+
+    Raises:
+        UsageError: There is no such isolation.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, isolation: Literal["none", "process"] = "none", cancel_patience: float = 10.0) -> None:
+        if isolation not in ("none", "process"):
+            raise UsageError(f"there is no isolation {isolation!r}", hint="there are 'none' and 'process'")
         self.driver_registry = DriverRegistry()
+        self._isolation = isolation
+        self._cancel_patience = cancel_patience
         self._reports: dict[str, engine.RunReport] = {}
 
     def prepare(self, manifest: Mapping[str, Any], context: ExecutionContext) -> PreparedRun:
@@ -38,9 +50,17 @@ class LocalAdapter(ExecutionAdapter):
         Raises:
             StepError: A step failed.
             RunCancelledError: The run was asked to stop.
+            ExecutionError: The worker process was lost (codes ``worker.*``).
         """
         report = self._reports[prepared.run_id] = engine.RunReport()
-        engine.run(prepared, context, report)
+        if self._isolation == "none":
+            engine.run(prepared, context, report)
+            return
+        # Here and not above: most runs have no worker.
+        from osiris.core.remote import run_remotely
+        from osiris.runtime.isolation import start_worker
+
+        run_remotely(prepared, context, report, lambda: start_worker(prepared), patience=self._cancel_patience)
 
     def collect(self, prepared: PreparedRun, context: ExecutionContext) -> CollectedRun:
         """Say what the run did and left, also after a failure.
@@ -58,5 +78,5 @@ class LocalAdapter(ExecutionAdapter):
         return engine.collect(prepared, report, environment="local")
 
     def close(self) -> None:
-        """Forget the runs' reports."""
+        """Forget the runs' reports; a worker has ended with its run."""
         self._reports.clear()

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["LocalOptions"]
 
 
 class LocalOptions(BaseModel):
-    """The local adapter has no options; how to run is set by ``osiris run`` itself."""
+    """Where the steps run on this machine; how they run is set by ``osiris run`` itself.
+
+    Attributes:
+        isolation: ``none``: in the process that was called. ``process``: in a worker process of the run's own.
+        cancel_patience: Seconds that a cancelled worker gets to stop by itself; then it is stopped by signals.
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+    isolation: Literal["none", "process"] = "none"
+    cancel_patience: float = Field(default=10.0, gt=0)

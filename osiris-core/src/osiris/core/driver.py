@@ -254,6 +254,11 @@ class DriverRegistry:
         return found[1] if found is not None else _catalog().describe_driver(name)
 
     @classmethod
+    def is_registered(cls, name: str) -> bool:
+        """Whether the name was registered at run time: another process does not have it."""
+        return name in cls._registered
+
+    @classmethod
     def is_shared(cls, name: str) -> bool:
         """Whether :meth:`get` gives the same object each time (an object was registered)."""
         found = cls._registered.get(name)

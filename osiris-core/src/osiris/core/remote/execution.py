@@ -1,0 +1,216 @@
+"""A prepared run through a worker: what :func:`osiris.core.engine.run` does in this process."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any
+
+from osiris.core.driver import DriverRegistry
+from osiris.core.engine import RunReport
+from osiris.core.engine.settings import EventDoor, RunSettings
+from osiris.core.errors import OsirisError, PluginNotFoundError, PrepareError, UsageError
+from osiris.core.execution_adapter import PreparedRun
+from osiris.core.planning import Plan
+from osiris.core.plugins import Catalog
+from osiris.core.plugins.distributions import core_version
+from osiris.core.remote.account import Account, fill_report
+from osiris.core.remote.assignment import Assignment, Secrets
+from osiris.core.remote.client import WorkerBugError, WorkerClient
+from osiris.core.remote.transport import Transport
+
+__all__ = ["run_remotely"]
+
+_TICK = 0.5
+_TERM_PATIENCE = 3.0
+_ASK_TO_STOP = "ask to stop"
+
+
+def run_remotely(
+    prepared: PreparedRun,
+    context: EventDoor,
+    report: RunReport,
+    connect: Callable[[], Transport],
+    *,
+    patience: float = 10.0,
+    silence: float = 60.0,
+) -> RunReport:
+    """Run all steps of a prepared run in a worker; events and metrics are told here as they come.
+
+    Args:
+        prepared: From :func:`osiris.core.engine.prepare`.
+        context: An ExecutionContext, or anything with ``log_event`` and ``log_metric``.
+        report: Filled while the run goes, also where the worker is lost.
+        connect: Starts a worker.
+        patience: Seconds that the worker gets to stop when asked to, before it is told by signals.
+        silence: Seconds after which a worker that says nothing counts as lost.
+
+    Raises:
+        StepError: A step failed; ``facts["step_id"]`` says which.
+        RunCancelledError: The run was asked to stop.
+        ExecutionError: The worker was lost: ``worker.died``, with exit code and last words, or ``worker.silent``.
+        PrepareError: It does not start, or is of other versions.
+        PluginNotFoundError: A driver is not installed, only registered in this process.
+        UsageError: ``prepared`` was not made by the engine.
+    """
+    plan = prepared.package
+    if not isinstance(plan, Plan):
+        raise UsageError("this PreparedRun has no plan", hint="make it with osiris.core.engine.prepare")
+    _refuse_registered(plan)
+    return _RemoteRun(prepared, plan, context, report, patience, silence).go(connect)
+
+
+class _RemoteRun:
+    def __init__(
+        self,
+        prepared: PreparedRun,
+        plan: Plan,
+        context: EventDoor,
+        report: RunReport,
+        patience: float,
+        silence: float,
+    ) -> None:
+        self._prepared = prepared
+        self._plan = plan
+        self._context = context
+        self._report = report
+        self._patience = patience
+        self._silence = silence
+        self._settings = RunSettings.of(context, prepared.artifacts_dir)
+        self._account = Account(plan, report)
+        self._dir = self._settings.session_dir / "worker"
+        self._inbox: SimpleQueue[Mapping[str, Any] | BaseException | str] = SimpleQueue()
+        self._answered = False
+
+    def go(self, connect: Callable[[], Transport]) -> RunReport:
+        try:
+            error = self._guarded(connect)
+        finally:
+            shutil.rmtree(self._dir, ignore_errors=True)
+            if not self._answered:  # a worker that was lost could not remove its temporary files
+                shutil.rmtree(self._settings.session_dir / "tmp", ignore_errors=True)
+        if error is None:
+            return self._report
+        if self._settings.cancellation.requested:
+            error = self._settings.cancellation.error()
+        self._report.status = "cancelled" if self._settings.cancellation.requested else "failed"
+        self._report.error = error
+        if isinstance(error, OsirisError):
+            self._account.end_the_rest(error, self._context.log_event)
+        raise error
+
+    def _guarded(self, connect: Callable[[], Transport]) -> BaseException | None:
+        """Run; None, or why it failed."""
+        client: WorkerClient | None = None
+        try:
+            self._leave_secrets()
+            client = WorkerClient(connect(), on_notification=self._told, on_lost=self._inbox.put, silence=self._silence)
+            outcome = self._run(client)
+            fill_report(self._report, client.call("summary", {})["report"])
+            self._answered = True
+        except KeyboardInterrupt as error:  # while the worker starts
+            self._interrupted()
+            return error
+        except BaseException as error:  # how its steps ended has to be told first
+            return error
+        finally:
+            if client is not None:
+                client.close()
+        if outcome.get("bug"):
+            return WorkerBugError(f"in the worker: {outcome['bug'].get('traceback')}")
+        return OsirisError.from_dict(outcome["error"]) if outcome.get("error") else None
+
+    def _leave_secrets(self) -> None:
+        try:
+            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._prepared.environment:
+                Secrets(self._prepared.environment).write(self._dir / "secrets.json")
+        except OSError as error:
+            raise PrepareError(
+                f"nothing can be left for the worker in {self._dir}: {error.strerror or error}",
+                hint="check permissions and free space of the session folder",
+                code="worker.folder",
+            ) from error
+
+    def _run(self, client: WorkerClient) -> Mapping[str, Any]:
+        cancellation = self._settings.cancellation
+        client.hello(_wanted(self._plan))
+        assignment = Assignment.of(self._prepared, self._context, self._dir)
+        # Only a note: this may be called by a signal handler, which must not wait for a lock.
+        with cancellation.on_cancel(lambda: self._inbox.put(_ASK_TO_STOP)):
+            cancellation.raise_if_requested()
+            client.call("run", assignment.to_params())
+            return self._wait(client)
+
+    def _wait(self, client: WorkerClient) -> Mapping[str, Any]:
+        """Until the run has ended; a run that was asked to stop and does not is stopped by force."""
+        steps = iter(self._ways_to_stop(client))
+        deadline = math.inf
+        while True:
+            try:
+                message = self._inbox.get(timeout=max(0.0, min(_TICK, deadline - monotonic())))
+            except Empty:
+                client.check()
+                if monotonic() < deadline:
+                    continue
+                deadline = monotonic() + next(steps)
+                continue
+            except KeyboardInterrupt:  # where nobody turned Ctrl-C into a request: a script, a notebook
+                self._interrupted()
+                continue
+            if isinstance(message, BaseException):
+                raise message
+            if isinstance(message, Mapping):
+                return message
+            deadline = monotonic() + next(steps)
+
+    def _ways_to_stop(self, client: WorkerClient) -> Iterator[float]:
+        """Each way, then the seconds it gets."""
+        cancellation = self._settings.cancellation
+        client.request("cancel", {"reason": cancellation.reason or "cancelled", "signal": cancellation.signal})
+        yield self._patience
+        client.stop(force=False)
+        yield _TERM_PATIENCE
+        client.stop(force=True)
+        while True:
+            yield _TERM_PATIENCE
+
+    def _told(self, method: str, params: Mapping[str, Any]) -> None:
+        """A notification came."""
+        if method == "event":
+            name, data = str(params["event"]), dict(params.get("data") or {})
+            self._account.note_event(name, data)
+            self._context.log_event(name, {**data, "type": params.get("type")})
+        elif method == "metric":
+            tags = {str(key): value for key, value in (params.get("tags") or {}).items()}
+            name, told = str(params["metric"]), params.get("value")
+            value = math.nan if told is None else told  # JSON has no word for what is not finite
+            self._account.note_metric(name, value, tags)
+            self._context.log_metric(name, value, params.get("unit"), **tags)
+        elif method == "finished":
+            self._inbox.put(params)
+
+    def _interrupted(self) -> None:
+        self._settings.cancellation.request("interrupted by Ctrl-C", signal=2)
+
+
+def _wanted(plan: Plan) -> dict[str, str]:
+    """The distributions that the worker has to have, with their versions."""
+    catalog = Catalog.current()
+    owners = (catalog.distribution_of(name) for name in {step.driver for step in plan.steps})
+    return {"osiris-core": core_version(), **dict(owner for owner in owners if owner is not None)}
+
+
+def _refuse_registered(plan: Plan) -> None:
+    for step in plan.steps:
+        if DriverRegistry.is_registered(step.driver):
+            raise PluginNotFoundError(
+                f"driver {step.driver!r} of step {step.id!r} was registered at run time, in this process only: "
+                "a worker process does not have it",
+                hint="make it a package (see docs/plugins.md), or run without isolation",
+                code="plugin.not_in_worker",
+                step_id=step.id,
+            )
