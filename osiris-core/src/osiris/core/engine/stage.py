@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from osiris.core.connections import fill
 from osiris.core.dataset import Dataset
+from osiris.core.engine.breaker import Breakers
 from osiris.core.engine.ending import aborted, attributed, tell_complete, tell_failed, tell_skipped
 from osiris.core.engine.report import RunReport
 from osiris.core.engine.settings import EventDoor, RunSettings
@@ -44,6 +45,7 @@ class RunState:
         self.door = door
         self.report = report
         self.store = store
+        self.breakers = Breakers(plan.breaker, door)
         self.secrets = {f"${{{name}}}": value for name, value in prepared.environment.items()}
         self.temp_root = settings.session_dir / "tmp" / "steps"
 
@@ -68,6 +70,8 @@ class StageRun:
         self._blamed: tuple[PlannedStep, BaseException] | None = None
         self._current = state.plan.by_id[stage.steps[0]]
         self._stopped: tuple[str, str | None] | None = None
+        self._entered: dict[str, tuple[Any, str | None]] = {}
+        """The connections that its steps were let use, as references, with their names."""
         self._over = threading.Event()
         self._woken = threading.Event()
 
@@ -87,10 +91,18 @@ class StageRun:
                 error = self._go()
         cause = self._cause(error)
         self._tell_ends(cause)
+        self._leave_connections(cause)
         if cause is not None:
             for step_id in self.stage.steps:
                 self._state.store.discard(step_id)
         return cause
+
+    def _leave_connections(self, cause: OsirisError | None) -> None:
+        failed = None if cause is None else cause.facts.get("step_id")
+        for step_id, (connection, name) in self._entered.items():
+            # A step that was stopped for something else says nothing about its own connection.
+            decided = cause is None or step_id == failed
+            self._state.breakers.leave(connection, name, cause, decided=decided)
 
     def _go(self) -> BaseException | None:
         error: BaseException | None = None
@@ -177,7 +189,7 @@ class StageRun:
         report = state.report.steps[step.id]
         report.status = "running"
         config = dict(state.prepared.configs.get(step.id, step.config))
-        connection = config.pop("resolved_connection", None)
+        reference = connection = config.pop("resolved_connection", None)
         # Also without secrets: this is where `$${` becomes `${`.
         config, connection = fill(config, state.secrets), fill(connection, state.secrets)
         ctx = EngineStepContext(report, state.settings, state.door, state.temp_root, connection, state.report.outputs)
@@ -192,6 +204,8 @@ class StageRun:
         if connection is not None:
             told = {"step_id": step.id, "family": step.spec.connection_family, "connection": _name(config)}
             state.door.log_event("connection_resolved", told)
+            state.breakers.enter(reference, _name(config))
+            self._entered[step.id] = (reference, _name(config))
         if step.policy.timeout is not None:
             run.limit_time(step.policy.timeout, self._time_out)
         return run

@@ -12,7 +12,18 @@ from osiris.core.manifest.report import Path, Report, describe, suggest
 
 __all__ = ["STEP_OPTIONS", "normalise"]
 
-TOP_KEYS = ("version", "name", "description", "params", "defaults", "requires", "steps", "limits", "adapters")
+TOP_KEYS = (
+    "version",
+    "name",
+    "description",
+    "params",
+    "defaults",
+    "requires",
+    "steps",
+    "breaker",
+    "limits",
+    "adapters",
+)
 STEP_OPTIONS = ("retry", "timeout", "on_error", "checkpoint", "isolation")
 STEP_KEYS = ("id", "driver", "config", "inputs", "needs", "description", *STEP_OPTIONS)
 
@@ -48,6 +59,8 @@ def normalise(
     defaults = _defaults(raw, filled, report)
     data["defaults"] = defaults
     data["steps"] = _steps(raw, defaults, filled, report)
+    if "breaker" in raw:
+        data["breaker"] = filled.fill(raw["breaker"], ("breaker",), report)
     return data
 
 

@@ -3,6 +3,16 @@
 from osiris.core.planning.draft import with_plan_problems
 from osiris.core.planning.plan import Edge, Plan, PlannedStep, Stage
 from osiris.core.planning.planner import make_plan
-from osiris.core.planning.policy import RetryPolicy, StepPolicy
+from osiris.core.planning.policy import BreakerPolicy, RetryPolicy, StepPolicy
 
-__all__ = ["Edge", "Plan", "PlannedStep", "RetryPolicy", "Stage", "StepPolicy", "make_plan", "with_plan_problems"]
+__all__ = [
+    "BreakerPolicy",
+    "Edge",
+    "Plan",
+    "PlannedStep",
+    "RetryPolicy",
+    "Stage",
+    "StepPolicy",
+    "make_plan",
+    "with_plan_problems",
+]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import Problem
-from osiris.core.planning.policy import StepPolicy
+from osiris.core.planning.policy import BreakerPolicy, StepPolicy
 
 __all__ = ["Edge", "Plan", "PlannedStep", "Stage"]
 
@@ -74,6 +74,7 @@ class Plan:
         edges: Every use of every output.
         fingerprint: sha256 of the resolved manifest and the drivers' names, hex.
         warnings: What is not wrong but worth saying.
+        breaker: When a connection that keeps failing is left alone; None: never.
     """
 
     manifest: Mapping[str, Any]
@@ -82,6 +83,7 @@ class Plan:
     edges: tuple[Edge, ...]
     fingerprint: str
     warnings: tuple[Problem, ...] = ()
+    breaker: BreakerPolicy | None = None
 
     @cached_property
     def by_id(self) -> Mapping[str, PlannedStep]:

@@ -16,7 +16,7 @@ from osiris.core.planning.findings import Findings
 from osiris.core.planning.fingerprint import fingerprint
 from osiris.core.planning.graph import find_cycles, sort
 from osiris.core.planning.plan import Edge, Plan, PlannedStep
-from osiris.core.planning.policy import StepPolicy, read_policy
+from osiris.core.planning.policy import BreakerPolicy, StepPolicy, read_breaker, read_policy
 from osiris.core.planning.stages import choose_kinds, make_stages
 from osiris.core.planning.wiring import Wiring, wire
 
@@ -78,6 +78,7 @@ class Examination:
     wiring: Wiring
     order: list[int]
     policies: list[StepPolicy]
+    breaker: BreakerPolicy | None
 
 
 def examine(
@@ -95,7 +96,12 @@ def examine(
     check_requires(manifest, installed, findings)
     check_steps(manifest, specs, connections, findings)
     policies = [_policy(step, index, findings) for index, step in enumerate(manifest["steps"])]
-    return Examination(findings=findings, specs=specs, wiring=wiring, order=order, policies=policies)
+
+    def note(message: str, path: tuple[str, ...], hint: str | None) -> None:
+        findings.note("plan.policy", message, ("breaker", *path), hint)
+
+    breaker = read_breaker(manifest.get("breaker"), note)
+    return Examination(findings=findings, specs=specs, wiring=wiring, order=order, policies=policies, breaker=breaker)
 
 
 _PLAIN = StepPolicy()
@@ -188,6 +194,7 @@ def _plan(manifest: Manifest, seen: Examination, findings: Findings) -> Plan:
         edges=tuple(edges),
         fingerprint=fingerprint(dict(manifest), specs),
         warnings=tuple(findings.warnings),
+        breaker=seen.breaker,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from osiris.core.manifest.report import describe, suggest
 
-__all__ = ["RetryPolicy", "StepPolicy", "read_policy"]
+__all__ = ["BreakerPolicy", "RetryPolicy", "StepPolicy", "read_breaker", "read_policy"]
 
 Note = Callable[[str, tuple[str, ...], str | None], None]
 """Takes a mistake: message, path below the step, hint."""
@@ -53,6 +53,41 @@ class StepPolicy:
     retry: RetryPolicy | None = None
     timeout: float | None = None
     on_error: Literal["stop", "continue"] = "stop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakerPolicy:
+    """When a connection that keeps failing is left alone.
+
+    Attributes:
+        failures: How many passing failures in a row open its breaker.
+        pause: Seconds until one step may try again.
+    """
+
+    failures: int = 5
+    pause: float = 30.0
+
+
+def read_breaker(value: Any, note: Note) -> BreakerPolicy | None:
+    """The policy that the manifest's ``breaker`` means; None where it is ``false``."""
+    if value is False:
+        return None
+    standard = BreakerPolicy()
+    if value is None or value is True:
+        return standard
+    if not isinstance(value, Mapping):
+        hint = "write breaker: {failures: 5, pause: 30s}, or false"
+        note(f"breaker must be a mapping, but is {describe(value)}", (), hint)
+        return standard
+    for key in value:
+        if key not in BreakerPolicy.__dataclass_fields__:
+            note(f"unknown key {key!r} in breaker", (key,), "known here: failures, pause")
+    failures = value.get("failures", standard.failures)
+    if not isinstance(failures, int) or isinstance(failures, bool) or not 1 <= failures <= 1000:
+        note(f"breaker.failures must be a whole number from 1, but is {_shown(failures)}", ("failures",), None)
+        failures = standard.failures
+    pause = _seconds(value.get("pause"), "breaker.pause", ("pause",), note, least=0.0)
+    return BreakerPolicy(failures=failures, pause=standard.pause if pause is None else pause)
 
 
 def read_policy(options: Mapping[str, Any], note: Note) -> StepPolicy:
