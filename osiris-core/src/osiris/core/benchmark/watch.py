@@ -6,6 +6,8 @@ import threading
 from time import perf_counter
 from types import TracebackType
 
+from osiris.core.process import resident_bytes
+
 __all__ = ["Watch"]
 
 _SAMPLE_SECONDS = 0.01
@@ -15,9 +17,6 @@ class Watch:
     """Wall-clock time and resident memory of this process while the block runs."""
 
     def __init__(self) -> None:
-        import psutil
-
-        self._process = psutil.Process()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="osiris-benchmark", daemon=True)
         self._before = self._peak = 0
@@ -26,7 +25,7 @@ class Watch:
         """Of the block, once it is over."""
 
     def __enter__(self) -> Watch:
-        self._before = self._peak = self._process.memory_info().rss
+        self._before = self._peak = resident_bytes()
         self._thread.start()
         self._begun = perf_counter()
         return self
@@ -53,4 +52,4 @@ class Watch:
             self._sample()
 
     def _sample(self) -> None:
-        self._peak = max(self._peak, self._process.memory_info().rss)
+        self._peak = max(self._peak, resident_bytes())

@@ -19,13 +19,13 @@ from osiris.core.events.bus import EventBus
 from osiris.core.events.jsonable import jsonable
 from osiris.core.events.sinks import EVENTS_FILE, METRICS_FILE, JsonlSink, read_jsonl
 from osiris.core.execution_adapter import ExecutionContext, RunResult
+from osiris.core.process import started_at
 from osiris.core.session.listing import (
     STATE_FILE,
     SessionInfo,
     find_session,
     read_object,
     read_session,
-    started_at,
 )
 
 if TYPE_CHECKING:

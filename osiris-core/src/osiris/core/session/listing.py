@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from osiris.core.errors import UsageError
+from osiris.core.process import started_at
 
 __all__ = [
     "STATE_FILE",
@@ -22,7 +23,6 @@ __all__ = [
     "list_sessions",
     "read_object",
     "read_session",
-    "started_at",
 ]
 
 STATE_FILE = "session.json"
@@ -158,18 +158,6 @@ def _owner_lives(info: SessionInfo) -> bool:
     started = started_at(info.pid)
     # The kernel counts from boot and the clock may be set in between: two seconds are the same start.
     return started is not None and abs(started - info.pid_started) < 2
-
-
-def started_at(pid: int) -> float | None:
-    """When the process started, seconds since the epoch; None where it does not run (any more)."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        # A killed process whose parent has not looked yet is still listed.
-        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
-    except (psutil.Error, ValueError, OverflowError):
-        return None
 
 
 def read_object(path: Path) -> dict[str, Any]:
