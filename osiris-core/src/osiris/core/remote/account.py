@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from osiris.core.connections import REDACTOR
 from osiris.core.engine import RunReport, StepReport
 from osiris.core.errors import OsirisError
 from osiris.core.events.jsonable import jsonable
@@ -15,17 +16,21 @@ from osiris.core.planning import Plan
 __all__ = ["Account", "fill_report", "report_to_dict"]
 
 _NOT_SENT = frozenset({"error", "steps"})
+_SAID = ("outputs", "warnings", "reason")
 _COUNTS = ("rows_in", "rows_out", "bytes_out", "duration_ms")
 
 
 def report_to_dict(report: RunReport) -> dict[str, Any]:
-    """The report as JSON, errors left out: they travel by themselves."""
+    """The report as JSON, secrets replaced; errors are left out, they travel by themselves."""
     told = {field.name: getattr(report, field.name) for field in fields(report) if field.name not in _NOT_SENT}
     steps = [
         {field.name: getattr(step, field.name) for field in fields(step) if field.name not in _NOT_SENT}
         for step in list(report.steps.values())
     ]
     plain: dict[str, Any] = jsonable({**told, "steps": steps})
+    for holder in (plain, *plain["steps"]):
+        # Only what drivers say: ids and states have to stay what they are.
+        holder |= REDACTOR({key: holder[key] for key in _SAID if key in holder})
     return plain
 
 

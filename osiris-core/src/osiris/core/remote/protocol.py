@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 in lines: what a valid message is, and how errors travel. Standard library only."""
+"""JSON-RPC 2.0 in lines: what a valid message is, and how errors travel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from osiris.core.connections import REDACTOR
 from osiris.core.errors import OsirisError
 from osiris.core.events.jsonable import jsonable
 
@@ -32,6 +33,7 @@ __all__ = [
     "make_notification",
     "make_request",
     "make_result",
+    "told_error",
 ]
 
 PROTOCOL_VERSION = 1
@@ -205,4 +207,17 @@ def make_error(id: Id, code: int, message: str, data: Any = None) -> dict[str, A
 
 def make_failure(id: Id, error: OsirisError) -> dict[str, Any]:
     """An error response that carries an OsirisError."""
-    return make_error(id, OSIRIS_ERROR, error.message, error.to_dict())
+    told = told_error(error)
+    return make_error(id, OSIRIS_ERROR, told["message"], told)
+
+
+def told_error(error: OsirisError) -> dict[str, Any]:
+    """An OsirisError as data, secrets replaced in what is for people; type and code stay what they are."""
+    data = error.to_dict()
+    hint = data["hint"]
+    return {
+        **data,
+        "message": REDACTOR.text(data["message"]),
+        "hint": REDACTOR.text(hint) if hint else hint,
+        "facts": REDACTOR(data["facts"]),
+    }

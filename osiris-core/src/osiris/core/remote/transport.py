@@ -23,6 +23,7 @@ __all__ = ["SubprocessTransport", "Transport", "worker_command"]
 _POLL_SECONDS = 0.2
 _LAST_WORDS = 16 * 1024
 _SEND_SECONDS = 30.0
+_EXIT_SECONDS = 2.0
 _END_SECONDS = 7.0
 """Seconds that a worker gets to end by itself; a little more than it gives its own run."""
 
@@ -189,7 +190,8 @@ class SubprocessTransport:
 
     def exit_code(self) -> int | None:
         """See :class:`Transport`."""
-        if self._process.returncode is None and self._has_ended():
+        # Its pipes end a moment before it does.
+        if self._process.returncode is None and self.wait(_EXIT_SECONDS):
             self._reap()
         return self._process.returncode
 

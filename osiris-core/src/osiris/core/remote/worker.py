@@ -39,6 +39,7 @@ from osiris.core.remote.protocol import (
     make_error,
     make_failure,
     make_result,
+    told_error,
 )
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ class Worker:
         except OsirisError as error:
             return make_failure(number, error)
         except BaseException as error:  # a bug of ours must be answered, too
-            return make_error(number, INTERNAL_ERROR, f"{type(error).__name__}: {error}", _bug(error))
+            return make_error(number, INTERNAL_ERROR, f"a bug: {type(error).__name__}", _bug(error))
 
     # Methods
 
@@ -291,7 +292,7 @@ class Worker:
         try:
             engine.run(prepared, context, self._report)
         except OsirisError as error:
-            outcome = {"error": error.to_dict()}
+            outcome = {"error": told_error(error)}
         except BaseException as error:  # a bug: the client shows its traceback
             outcome = {"error": None, "bug": _bug(error)}
         self._outcome = outcome
