@@ -170,7 +170,7 @@ def test_what_comes_later_is_refused_not_ignored(key: str) -> None:
     assert found(in_defaults) == [("manifest.not_supported_yet", 3, 12)]
 
 
-@pytest.mark.parametrize("key", ["limits", "adapters"])
+@pytest.mark.parametrize("key", ["adapters"])
 def test_what_comes_later_at_the_top_is_refused(key: str) -> None:
     assert found(f"version: 1\n{key}: {{}}\nsteps: [{{id: a, driver: x.y}}]") == [("manifest.not_supported_yet", 2, 1)]
 

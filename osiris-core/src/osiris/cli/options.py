@@ -9,7 +9,18 @@ import typer
 
 from osiris.cli.completion import complete_adapters
 
-__all__ = ["Adapter", "AdapterOption", "EnvFile", "Json", "Parallel", "Param", "Pipeline", "SessionDir", "Timeout"]
+__all__ = [
+    "Adapter",
+    "AdapterOption",
+    "EnvFile",
+    "Json",
+    "MaxMemory",
+    "Parallel",
+    "Param",
+    "Pipeline",
+    "SessionDir",
+    "Timeout",
+]
 
 Pipeline = Annotated[
     Path | None, typer.Argument(metavar="[PIPELINE]", help="The pipeline file.  [default: pipeline.yaml]")
@@ -36,6 +47,10 @@ AdapterOption = Annotated[
 Parallel = Annotated[
     int | None,
     typer.Option("--parallel", metavar="N", min=1, help="Run at most N independent stages at the same time."),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", metavar="SIZE", help="Stop the run before it takes more, as 500MB; spools first."),
 ]
 Timeout = Annotated[
     float | None,

@@ -13,7 +13,7 @@ import typer
 from osiris.cli import failure, terminal
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import plan_pipeline
-from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, Parallel, Param, Pipeline, Timeout
+from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, MaxMemory, Parallel, Param, Pipeline, Timeout
 from osiris.cli.progress import Teller, choose_teller
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file, sessions_root
 from osiris.cli.summary import nearby, write_summary
@@ -23,7 +23,7 @@ from osiris.core.errors import UsageError
 
 if TYPE_CHECKING:
     from osiris.cli.loading import PlannedPipeline
-    from osiris.core.execution_adapter import ExecutionAdapter, RunResult
+    from osiris.core.execution_adapter import ExecutionAdapter, RunOptions, RunResult
     from osiris.core.session import Session
 
 __all__ = ["app"]
@@ -44,6 +44,7 @@ def run(
     adapter_option: AdapterOption = None,
     parallel: Parallel = None,
     timeout: Timeout = None,
+    max_memory: MaxMemory = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every event, and tracebacks.")] = False,
@@ -61,6 +62,7 @@ def run(
     cancellation = Cancellation()
     teller: Teller = Teller()
     with interruptible(cancellation, restore=lambda: teller.restore()):
+        how = _options(parallel, max_memory)
         environment = read_env_file(env_file)
         params, options = parse_pairs(param, "--param"), parse_pairs(adapter_option, "--adapter-option")
         file = find_pipeline(pipeline)
@@ -71,7 +73,7 @@ def run(
         teller = choose_teller({step.id: step.driver for step in planned.plan.steps}, quiet=quiet, verbose=verbose)
         if not quiet:
             _tell_start(planned, session)
-        result = _run(planned, backend, session, teller, cancellation, adapter, environment, parallel, timeout, verbose)
+        result = _run(planned, backend, session, teller, cancellation, adapter, environment, how, timeout, verbose)
     return _show(result, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
@@ -80,6 +82,19 @@ def _choose_allocator() -> None:
     # is imported; only Linux has it for sure.
     if sys.platform == "linux":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+
+
+def _options(parallel: int | None, max_memory: str | None) -> RunOptions:
+    from osiris.core.execution_adapter import RunOptions
+
+    if max_memory is None:
+        return RunOptions(parallel=parallel)
+    from osiris.core.planning import read_size
+
+    size = read_size(max_memory)
+    if size is None:
+        raise UsageError(f"--max-memory {max_memory!r} is no size", hint="write it as 500MB, 2GB or 1GiB")
+    return RunOptions(parallel=parallel, max_memory=size)
 
 
 def _create_adapter(name: str, options: Mapping[str, str]) -> ExecutionAdapter:
@@ -119,12 +134,11 @@ def _run(
     cancellation: Cancellation,
     adapter: str,
     environment: Mapping[str, str],
-    parallel: int | None,
+    how: RunOptions,
     timeout: float | None,
     verbose: bool,
 ) -> RunResult:
     from osiris.core.connections import install_log_filter
-    from osiris.core.execution_adapter import RunOptions
     from osiris.core.lifecycle import run_pipeline
 
     install_log_filter()
@@ -134,7 +148,7 @@ def _run(
         environment=environment,
         base_dir=planned.base_dir,
         project_dir=planned.project,
-        options=RunOptions(parallel=parallel),
+        options=how,
         cancellation=cancellation,
     )
     context.bus.subscribe(teller)

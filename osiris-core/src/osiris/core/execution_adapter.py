@@ -76,11 +76,14 @@ class RunOptions:
         parallel: How many stages run at the same time; None: as many as there are processors, at most 4.
         memory_budget: Bytes that datasets waiting for a reader may take in memory before they go to disk.
         prefetch_bytes: Bytes that one stream may be ahead of its reader.
+        max_memory: Bytes of resident memory beyond which the run is stopped; before that, what waits goes to disk.
+            None: what the manifest's ``limits`` say.
     """
 
     parallel: int | None = None
     memory_budget: int = 256 * 1024 * 1024
     prefetch_bytes: int = 16 * 1024 * 1024
+    max_memory: int | None = None
 
 
 class ExecutionContext:

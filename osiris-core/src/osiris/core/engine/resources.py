@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from time import perf_counter, process_time
 from types import TracebackType
 
@@ -12,14 +13,32 @@ from osiris.core.process import resident_bytes
 __all__ = ["ResourceSampler"]
 
 _INTERVAL = 0.5
+_LIMITED_INTERVAL = 0.02
+_SHORT = 0.8
 _MB = 1024 * 1024
 
 
 class ResourceSampler:
-    """Tells ``memory_usage_mb`` (resident set) and ``cpu_percent`` every half second and once at the end."""
+    """Tells ``memory_usage_mb`` (resident set) and ``cpu_percent`` every half second and once at the end.
 
-    def __init__(self, door: EventDoor) -> None:
+    Args:
+        door: Where they go.
+        limit: Bytes of resident memory; it is looked at more often where there is a limit.
+        short: Called once when four fifths of it are taken.
+        exceeded: Called once when it is exceeded.
+    """
+
+    def __init__(
+        self,
+        door: EventDoor,
+        limit: int | None = None,
+        short: Callable[[], object] = lambda: None,
+        exceeded: Callable[[int], object] = lambda used: None,
+    ) -> None:
         self._door = door
+        self._limit = limit
+        self._short, self._exceeded = short, exceeded
+        self._stage = 0
         self._mark = (0.0, 0.0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="osiris-resources", daemon=True)
@@ -40,8 +59,27 @@ class ResourceSampler:
         self._door.log_metric("memory_peak_mb", round(self.peak_mb, 3), "MB")
 
     def _work(self) -> None:
-        while not self._stop.wait(_INTERVAL):
-            self._sample()
+        if self._limit is None:
+            while not self._stop.wait(_INTERVAL):
+                self._sample()
+            return
+        looks = 0
+        while not self._stop.wait(_LIMITED_INTERVAL):
+            looks += 1
+            self._compare(self._limit)
+            if looks % round(_INTERVAL / _LIMITED_INTERVAL) == 0:
+                self._sample()
+
+    def _compare(self, limit: int) -> None:
+        used = resident_bytes()
+        self.peak_mb = max(self.peak_mb, used / _MB)
+        if used > limit * _SHORT and self._stage == 0:
+            self._stage = 1
+            self._door.log_event("memory_short", {"used_bytes": used, "limit_bytes": limit})
+            self._short()
+        if used > limit and self._stage == 1:
+            self._stage = 2
+            self._exceeded(used)
 
     def _sample(self) -> None:
         used = resident_bytes() / _MB

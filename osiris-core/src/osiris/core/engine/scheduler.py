@@ -42,7 +42,7 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
     Raises:
         StepError: A step failed; ``facts["step_id"]`` says which.
         RunCancelledError: The run was asked to stop.
-        ExecutionError: ``run.timeout``: the context's timeout has passed.
+        ExecutionError: ``run.timeout``, ``run.memory_limit``: a limit of the run was exceeded.
         UsageError: ``prepared`` was not made by the engine.
     """
     plan = prepared.package
@@ -54,12 +54,15 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
     )
     settings = RunSettings.of(context, prepared.artifacts_dir)
     temp_root = settings.session_dir / "tmp"
-    store = DatasetStore(temp_root / "store", settings.options.memory_budget)
-    state = RunState(plan, prepared, settings, context, report, store)
-    sampler = ResourceSampler(context)
+    limit = settings.options.max_memory or plan.limits.memory
+    # A quarter of what the process may take: the rest is for libraries, streams and queries.
+    budget = min(settings.options.memory_budget, limit // 4) if limit else settings.options.memory_budget
+    store = DatasetStore(temp_root / "store", budget, plan.limits.disk)
+    scheduler = _Scheduler(RunState(plan, prepared, settings, context, report, store))
+    sampler = ResourceSampler(context, limit, short=scheduler.save_memory, exceeded=scheduler.exceed_memory)
     try:
         with sampler:
-            _Scheduler(state).run()
+            scheduler.run()
     except OsirisError as error:
         report.error = error
         report.status = "cancelled" if isinstance(error, RunCancelledError) else "failed"
@@ -90,6 +93,7 @@ class _Scheduler:
         self._error: OsirisError | None = None
         self._passed_over: list[OsirisError] = []
         """Failures of steps that say ``on_error: continue``."""
+        self._broken_off = False
         self._abandoned = False
         # One lock, two waiting rooms: a step's end must not wake threads that have nothing to do.
         self._lock = threading.Lock()
@@ -101,17 +105,19 @@ class _Scheduler:
         for number in range(min(max(1, limit), len(self._stages))):
             threading.Thread(target=self._work, name=f"osiris-stage-{number}", daemon=True).start()
         cancellation = self._state.settings.cancellation
-        timeout = self._state.settings.timeout
+        timeout = self._state.settings.timeout or self._state.plan.limits.time
         with cancellation.on_cancel(self._wake):
             try:
-                self._wait(None if timeout is None else monotonic() + timeout, until_cancelled=True)
+                self._wait(None if timeout is None else monotonic() + timeout, until_stopped=True)
             except KeyboardInterrupt:  # where nobody turned Ctrl-C into a request: a script, a notebook
                 cancellation.request("interrupted by Ctrl-C", signal=2)
             if cancellation.requested:
                 self._state.door.log_event("execution_interrupted", {"reason": cancellation.reason})
-                self._end_within(_CANCEL_PATIENCE)
             elif timeout is not None and not self._ended():
                 self._time_out(timeout)
+            if cancellation.requested or self._broken_off:
+                self._wait(monotonic() + _CANCEL_PATIENCE)
+                self._leave_behind()
         self._skip_the_rest()
         if cancellation.requested and (self._error is not None or self._unfinished()):
             raise cancellation.error()
@@ -122,11 +128,11 @@ class _Scheduler:
                 self._state.report.warnings.append(f"failed too: {further.message}")
             raise self._passed_over[0]
 
-    def _wait(self, deadline: float | None, *, until_cancelled: bool = False) -> None:
+    def _wait(self, deadline: float | None, *, until_stopped: bool = False) -> None:
         """Until nothing runs and nothing can start, or the deadline (of ``monotonic()``) has passed."""
         with self._lock:
             while not self._over():
-                if until_cancelled and self._state.settings.cancellation.requested:
+                if until_stopped and (self._broken_off or self._state.settings.cancellation.requested):
                     return
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
@@ -137,22 +143,40 @@ class _Scheduler:
         with self._lock:
             return self._over()
 
+    def save_memory(self) -> None:
+        """Memory is short: what waits goes to disk."""
+        try:
+            self._state.store.spill()
+        except ExecutionError as error:
+            self._break_off(error)
+
+    def exceed_memory(self, used: int) -> None:
+        """The process takes more than it may: stop before the system kills it."""
+        limit = self._state.settings.options.max_memory or self._state.plan.limits.memory or 0
+        self._break_off(
+            ExecutionError(
+                f"the run took {used / 1e6:,.0f} MB of memory, more than its limit of {limit / 1e6:,.0f} MB",
+                hint="raise --max-memory or limits.memory, read in smaller parts, or set the drivers' own limits",
+                code="run.memory_limit",
+                used=used,
+                limit=limit,
+            )
+        )
+
     def _time_out(self, timeout: float) -> None:
         reason = f"the run did not finish within {timeout:g} s"
-        error = ExecutionError(
-            reason, hint="raise its timeout, or make it do less", code="run.timeout", timeout=timeout
-        )
+        hint = "raise its timeout, or make it do less"
+        self._break_off(ExecutionError(reason, hint=hint, code="run.timeout", timeout=timeout))
+
+    def _break_off(self, error: ExecutionError) -> None:
+        """End the whole run with an error that is no step's."""
         with self._lock:
             self._error = self._error or error
+            self._broken_off = True
             running = list(self._running.values())
         for attempts in running:
-            attempts.stop(reason)
+            attempts.stop(error.message)
         self._wake()
-        self._end_within(_CANCEL_PATIENCE)
-
-    def _end_within(self, patience: float) -> None:
-        self._wait(monotonic() + patience)
-        self._leave_behind()
 
     def _over(self) -> bool:
         return not self._running and (not self._ready or self._stopping())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,8 +18,14 @@ from osiris.core.errors import DatasetError, ExecutionError
 
 __all__ = ["DatasetStore"]
 
+_RESERVE = 32 * 1024 * 1024
+"""Bytes that are left free on the disk: events and results still have to be written."""
 
-@dataclass
+_LOOK_EVERY = 16 * 1024 * 1024
+"""Bytes after which the disk is looked at again."""
+
+
+@dataclass(eq=False)
 class _Kept:
     value: Any
     uses: int
@@ -32,11 +39,14 @@ class DatasetStore:
     Args:
         spool_dir: Where datasets beyond the budget go; made when first needed.
         budget: Bytes that all datasets together may take in memory.
+        disk_limit: Bytes that they may take on disk; None: as much as there is room, less a reserve.
     """
 
-    def __init__(self, spool_dir: Path, budget: int) -> None:
+    def __init__(self, spool_dir: Path, budget: int, disk_limit: int | None = None) -> None:
         self._dir = spool_dir
         self._budget = budget
+        self._disk_limit = disk_limit
+        self._on_disk = 0
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._in_memory = 0
         self._files = 0
@@ -77,6 +87,25 @@ class DatasetStore:
             del self._kept[step_id, output]
             self._in_memory -= kept.size
         _drop(kept)
+
+    def spill(self) -> None:
+        """Memory is short: keep nothing in it from now on, and move what is there to disk.
+
+        Raises:
+            ExecutionError: There is no room on disk either.
+        """
+        with self._lock:
+            self._budget = 0
+            held = [(kept, kept.value) for kept in self._kept.values() if kept.size]
+        for kept, dataset in held:
+            file, rows = self._spool(dataset.schema, dataset.batches())
+            with self._lock:
+                wanted = kept in self._kept.values()
+                if wanted:
+                    self._in_memory -= kept.size
+                    kept.size, kept.file, kept.value = 0, file, _mapped(file, dataset.schema, rows)
+            if not wanted:  # its last user was done meanwhile
+                file.unlink(missing_ok=True)
 
     def discard(self, step_id: str) -> None:
         """Free all outputs of a step, whoever wanted them: it failed, and may give them again."""
@@ -132,6 +161,7 @@ class DatasetStore:
         target = _SpoolFile(file, schema)
         try:
             for batch in batches:
+                self._take_disk(batch.nbytes)
                 target.write(batch)
                 rows += batch.num_rows
             target.close()
@@ -139,6 +169,27 @@ class DatasetStore:
             target.discard()
             raise
         return file, rows
+
+    def _take_disk(self, size: int) -> None:
+        # Counted up only: what is released makes room in fact, which the reserve below sees.
+        with self._lock:
+            before, self._on_disk = self._on_disk, self._on_disk + size
+        if self._disk_limit is not None and before + size > self._disk_limit:
+            raise ExecutionError(
+                f"intermediate data would take more than {self._disk_limit:,} bytes on disk",
+                hint="raise limits.disk, or give fewer steps the same output",
+                code="store.disk_limit",
+                limit=self._disk_limit,
+            )
+        if before // _LOOK_EVERY != (before + size) // _LOOK_EVERY or before == 0:
+            free = shutil.disk_usage(self._dir).free
+            if free < size + _RESERVE:
+                raise ExecutionError(
+                    f"the disk is nearly full: {free:,} bytes are left where {self._dir} is",
+                    hint="free space there, or choose another place with --session-dir",
+                    code="store.disk_full",
+                    free=free,
+                )
 
 
 class _SpoolFile:

@@ -28,7 +28,7 @@ STEP_OPTIONS = ("retry", "timeout", "on_error", "checkpoint", "isolation")
 STEP_KEYS = ("id", "driver", "config", "inputs", "needs", "description", *STEP_OPTIONS)
 
 # Words that are reserved for what this release cannot do yet. To lift one, take it out of this set.
-NOT_SUPPORTED_YET = frozenset({"checkpoint", "isolation", "limits", "adapters"})
+NOT_SUPPORTED_YET = frozenset({"checkpoint", "isolation", "adapters"})
 
 MAX_ID_LENGTH = 100
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -59,8 +59,9 @@ def normalise(
     defaults = _defaults(raw, filled, report)
     data["defaults"] = defaults
     data["steps"] = _steps(raw, defaults, filled, report)
-    if "breaker" in raw:
-        data["breaker"] = filled.fill(raw["breaker"], ("breaker",), report)
+    for key in ("breaker", "limits"):
+        if key in raw:
+            data[key] = filled.fill(raw[key], (key,), report)
     return data
 
 

@@ -3,16 +3,18 @@
 from osiris.core.planning.draft import with_plan_problems
 from osiris.core.planning.plan import Edge, Plan, PlannedStep, Stage
 from osiris.core.planning.planner import make_plan
-from osiris.core.planning.policy import BreakerPolicy, RetryPolicy, StepPolicy
+from osiris.core.planning.policy import BreakerPolicy, LimitPolicy, RetryPolicy, StepPolicy, read_size
 
 __all__ = [
     "BreakerPolicy",
     "Edge",
+    "LimitPolicy",
     "Plan",
     "PlannedStep",
     "RetryPolicy",
     "Stage",
     "StepPolicy",
     "make_plan",
+    "read_size",
     "with_plan_problems",
 ]

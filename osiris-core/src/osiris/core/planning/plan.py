@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import Problem
-from osiris.core.planning.policy import BreakerPolicy, StepPolicy
+from osiris.core.planning.policy import BreakerPolicy, LimitPolicy, StepPolicy
 
 __all__ = ["Edge", "Plan", "PlannedStep", "Stage"]
 
@@ -75,6 +75,7 @@ class Plan:
         fingerprint: sha256 of the resolved manifest and the drivers' names, hex.
         warnings: What is not wrong but worth saying.
         breaker: When a connection that keeps failing is left alone; None: never.
+        limits: What the run may take at most.
     """
 
     manifest: Mapping[str, Any]
@@ -84,6 +85,7 @@ class Plan:
     fingerprint: str
     warnings: tuple[Problem, ...] = ()
     breaker: BreakerPolicy | None = None
+    limits: LimitPolicy = field(default_factory=LimitPolicy)
 
     @cached_property
     def by_id(self) -> Mapping[str, PlannedStep]:

@@ -16,7 +16,15 @@ from osiris.core.planning.findings import Findings
 from osiris.core.planning.fingerprint import fingerprint
 from osiris.core.planning.graph import find_cycles, sort
 from osiris.core.planning.plan import Edge, Plan, PlannedStep
-from osiris.core.planning.policy import BreakerPolicy, StepPolicy, read_breaker, read_policy
+from osiris.core.planning.policy import (
+    BreakerPolicy,
+    LimitPolicy,
+    Note,
+    StepPolicy,
+    read_breaker,
+    read_limits,
+    read_policy,
+)
 from osiris.core.planning.stages import choose_kinds, make_stages
 from osiris.core.planning.wiring import Wiring, wire
 
@@ -79,6 +87,7 @@ class Examination:
     order: list[int]
     policies: list[StepPolicy]
     breaker: BreakerPolicy | None
+    limits: LimitPolicy
 
 
 def examine(
@@ -97,11 +106,18 @@ def examine(
     check_steps(manifest, specs, connections, findings)
     policies = [_policy(step, index, findings) for index, step in enumerate(manifest["steps"])]
 
-    def note(message: str, path: tuple[str, ...], hint: str | None) -> None:
-        findings.note("plan.policy", message, ("breaker", *path), hint)
+    def noting(key: str) -> Note:
+        return lambda message, path, hint: findings.note("plan.policy", message, (key, *path), hint)
 
-    breaker = read_breaker(manifest.get("breaker"), note)
-    return Examination(findings=findings, specs=specs, wiring=wiring, order=order, policies=policies, breaker=breaker)
+    return Examination(
+        findings=findings,
+        specs=specs,
+        wiring=wiring,
+        order=order,
+        policies=policies,
+        breaker=read_breaker(manifest.get("breaker"), noting("breaker")),
+        limits=read_limits(manifest.get("limits"), noting("limits")),
+    )
 
 
 _PLAIN = StepPolicy()
@@ -195,6 +211,7 @@ def _plan(manifest: Manifest, seen: Examination, findings: Findings) -> Plan:
         fingerprint=fingerprint(dict(manifest), specs),
         warnings=tuple(findings.warnings),
         breaker=seen.breaker,
+        limits=seen.limits,
     )
 
 

@@ -10,7 +10,17 @@ from typing import Any, Literal
 
 from osiris.core.manifest.report import describe, suggest
 
-__all__ = ["BreakerPolicy", "RetryPolicy", "StepPolicy", "read_breaker", "read_policy"]
+__all__ = [
+    "BreakerPolicy",
+    "LimitPolicy",
+    "Note",
+    "RetryPolicy",
+    "StepPolicy",
+    "read_breaker",
+    "read_limits",
+    "read_policy",
+    "read_size",
+]
 
 Note = Callable[[str, tuple[str, ...], str | None], None]
 """Takes a mistake: message, path below the step, hint."""
@@ -66,6 +76,54 @@ class BreakerPolicy:
 
     failures: int = 5
     pause: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitPolicy:
+    """What a run may take at most; None: no limit.
+
+    Attributes:
+        memory: Bytes of resident memory of the process.
+        disk: Bytes of intermediate data on disk.
+        time: Seconds.
+    """
+
+    memory: int | None = None
+    disk: int | None = None
+    time: float | None = None
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?")
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def read_size(value: Any) -> int | None:
+    """Bytes of ``500MB``, ``1.5 GiB`` or a plain number; None where it is no size."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value > 0 else None
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return None
+    size = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()])
+    return size if size > 0 else None
+
+
+def read_limits(value: Any, note: Note) -> LimitPolicy:
+    """The policy that the manifest's ``limits`` means; mistakes go to ``note``, and count as not said."""
+    if value is None:
+        return LimitPolicy()
+    if not isinstance(value, Mapping):
+        note(f"limits must be a mapping, but is {describe(value)}", (), "write limits: {memory: 500MB, time: 10m}")
+        return LimitPolicy()
+    for key in value:
+        if key not in LimitPolicy.__dataclass_fields__:
+            note(f"unknown key {key!r} in limits", (key,), "known here: memory, disk, time")
+    sizes = {}
+    for key in ("memory", "disk"):
+        sizes[key] = read_size(value[key]) if key in value else None
+        if key in value and sizes[key] is None:
+            note(f"limits.{key} must be a size, but is {_shown(value[key])}", (key,), "as 500MB, 2GB, 1GiB")
+    return LimitPolicy(**sizes, time=_seconds(value.get("time"), "limits.time", ("time",), note, least=0.001))
 
 
 def read_breaker(value: Any, note: Note) -> BreakerPolicy | None:
