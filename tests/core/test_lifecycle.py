@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from osiris.core.errors import ExecutionError, PlanError, PrepareError, Problem
+from osiris.core.errors import ExecutionError, PlanError, PrepareError, Problem, UnreachableError
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun
 from osiris.core.lifecycle import run_pipeline
 
@@ -168,3 +168,62 @@ def test_events_that_could_not_be_kept_are_a_warning(context: ExecutionContext) 
     result = run_pipeline(Scripted(), MANIFEST, context)
     assert result.status == "success"
     assert any("No space left on device" in warning for warning in result.warnings)
+
+
+def test_a_place_that_fails_is_replaced(context: ExecutionContext) -> None:
+    broken, good = Scripted(prepare=PrepareError("no sandbox")), Scripted()
+    result = run_pipeline(broken, MANIFEST, context, adapter_name="cloud", fallbacks=[("local", lambda: good)])
+    assert (result.status, result.adapter, result.extras["fallback_from"]) == ("success", "local", "cloud")
+    assert broken.order == ["prepare", "close"]
+    assert good.order == ["prepare", "execute", "collect", "close"]
+    assert any("'cloud' failed: no sandbox" in warning for warning in result.warnings)
+    (event,) = [e for e in context.events if e["event"] == "adapter_fallback"]
+    assert (event["from"], event["to"]) == ("cloud", "local")  # type: ignore[typeddict-item]
+    names = told(context)
+    assert names.count("run_start") == names.count("run_complete") == 1
+
+
+def test_several_fallbacks_in_their_order(context: ExecutionContext) -> None:
+    def none() -> ExecutionAdapter:
+        raise PrepareError("not here either")
+
+    good = Scripted()
+    result = run_pipeline(
+        Scripted(execute=UnreachableError("gone")),
+        MANIFEST,
+        context,
+        adapter_name="a",
+        fallbacks=[("b", none), ("c", lambda: good)],
+    )
+    assert (result.status, result.adapter, result.extras["fallback_from"]) == ("success", "c", "a")
+
+
+def test_a_failure_of_the_pipeline_is_not_tried_elsewhere(context: ExecutionContext) -> None:
+    errors = [ExecutionError("a step broke"), PlanError(problems=[Problem(code="plan.x", message="no")])]
+    for error in errors:
+        other = Scripted()
+        result = run_pipeline(Scripted(execute=error), MANIFEST, context, fallbacks=[("local", lambda o=other: o)])  # type: ignore[misc]
+        assert result.error is error
+        assert other.order == []
+
+
+def test_nor_what_was_already_written(context: ExecutionContext) -> None:
+    class Writes(Scripted):
+        def execute(self, prepared: PreparedRun, context: ExecutionContext) -> None:
+            context.log_event("output_written", {"step_id": "a", "location": "t"})
+            raise UnreachableError("the network went away")
+
+    other = Scripted()
+    result = run_pipeline(Writes(), MANIFEST, context, fallbacks=[("local", lambda: other)])
+    assert (result.status, other.order) == ("failed", [])
+
+
+def test_the_last_error_counts_where_no_place_works(context: ExecutionContext) -> None:
+    last = PrepareError("not here either")
+    result = run_pipeline(
+        Scripted(prepare=PrepareError("no")),
+        MANIFEST,
+        context,
+        fallbacks=[("local", lambda: Scripted(prepare=last))],
+    )
+    assert result.error is last

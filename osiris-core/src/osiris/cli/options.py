@@ -48,6 +48,10 @@ Parallel = Annotated[
     int | None,
     typer.Option("--parallel", metavar="N", min=1, help="Run at most N independent stages at the same time."),
 ]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option("--fallback", metavar="NAME", help="Run here if the adapter's place cannot be had; may be repeated."),
+]
 MaxMemory = Annotated[
     str | None,
     typer.Option("--max-memory", metavar="SIZE", help="Stop the run before it takes more, as 500MB; spools first."),

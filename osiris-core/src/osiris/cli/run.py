@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,18 @@ import typer
 from osiris.cli import failure, terminal
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import plan_pipeline
-from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, MaxMemory, Parallel, Param, Pipeline, Timeout
+from osiris.cli.options import (
+    Adapter,
+    AdapterOption,
+    EnvFile,
+    Fallback,
+    Json,
+    MaxMemory,
+    Parallel,
+    Param,
+    Pipeline,
+    Timeout,
+)
 from osiris.cli.progress import Teller, choose_teller
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file, sessions_root
 from osiris.cli.summary import nearby, write_summary
@@ -24,6 +35,7 @@ from osiris.core.errors import UsageError
 if TYPE_CHECKING:
     from osiris.cli.loading import PlannedPipeline
     from osiris.core.execution_adapter import ExecutionAdapter, RunOptions, RunResult
+    from osiris.core.lifecycle import Fallback as LifecycleFallback
     from osiris.core.session import Session
 
 __all__ = ["app"]
@@ -42,6 +54,7 @@ def run(
     ] = None,
     adapter: Adapter = "local",
     adapter_option: AdapterOption = None,
+    fallback: Fallback = None,
     parallel: Parallel = None,
     timeout: Timeout = None,
     max_memory: MaxMemory = None,
@@ -68,12 +81,15 @@ def run(
         file = find_pipeline(pipeline)
         planned = plan_pipeline(file, find_project(file), params)
         backend = _create_adapter(adapter, options)
+        fallbacks = [_fallback(name) for name in fallback or ()]
         cancellation.raise_if_requested()
         session = _create_session(planned, adapter, session_dir)
         teller = choose_teller({step.id: step.driver for step in planned.plan.steps}, quiet=quiet, verbose=verbose)
         if not quiet:
             _tell_start(planned, session)
-        result = _run(planned, backend, session, teller, cancellation, adapter, environment, how, timeout, verbose)
+        result = _run(
+            planned, backend, session, teller, cancellation, adapter, fallbacks, environment, how, timeout, verbose
+        )
     return _show(result, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
@@ -101,6 +117,13 @@ def _create_adapter(name: str, options: Mapping[str, str]) -> ExecutionAdapter:
     from osiris.core.adapter_factory import AdapterFactory
 
     return AdapterFactory.create(name, **options)
+
+
+def _fallback(name: str) -> LifecycleFallback:
+    from osiris.core.adapter_factory import AdapterFactory
+
+    AdapterFactory.spec(name)  # a name that nobody offers is a mistake now, not when it is needed
+    return name, lambda: AdapterFactory.create(name)
 
 
 def _create_session(planned: PlannedPipeline, adapter: str, session_dir: Path | None) -> Session:
@@ -133,6 +156,7 @@ def _run(
     teller: Teller,
     cancellation: Cancellation,
     adapter: str,
+    fallbacks: Sequence[LifecycleFallback],
     environment: Mapping[str, str],
     how: RunOptions,
     timeout: float | None,
@@ -153,7 +177,7 @@ def _run(
     )
     context.bus.subscribe(teller)
     with terminal.kept_for_result(), teller:
-        result = run_pipeline(backend, planned.manifest, context, adapter_name=adapter)
+        result = run_pipeline(backend, planned.manifest, context, adapter_name=adapter, fallbacks=fallbacks)
     session.finish(result)
     return result
 

@@ -15,6 +15,7 @@
     │   └── PluginConflictError            two distributions offer the same name
     └── ExecutionError                 5   the run failed
         ├── PrepareError                   the place could not be made ready
+        ├── UnreachableError               the place is gone, or does not answer
         ├── StepError                      a step raised; facts["step_id"] names it
         │   └── DriverError                what drivers raise themselves
         ├── DatasetError                   data cannot be represented exactly as Arrow
@@ -52,6 +53,7 @@ __all__ = [
     "Problem",
     "RunCancelledError",
     "StepError",
+    "UnreachableError",
     "UsageError",
 ]
 
@@ -291,6 +293,12 @@ class PrepareError(ExecutionError):
     """The place where the pipeline should run could not be made ready."""
 
     code = "prepare.failed"
+
+
+class UnreachableError(ExecutionError):
+    """The place where the pipeline runs is gone or does not answer; says nothing about the pipeline."""
+
+    code = "place.unreachable"
 
 
 class StepError(ExecutionError):

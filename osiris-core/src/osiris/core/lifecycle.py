@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, TypeVar
 
-from osiris.core.errors import ExecutionError, OsirisError, RunCancelledError
+from osiris.core.errors import ExecutionError, OsirisError, PrepareError, RunCancelledError, UnreachableError
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun, RunResult, Status
 from osiris.core.plugins import Catalog
 
-__all__ = ["run_pipeline"]
+__all__ = ["Fallback", "run_pipeline"]
 
 T = TypeVar("T")
 
 
+Fallback = tuple[str, Callable[[], ExecutionAdapter]]
+"""An adapter's name, and what makes one."""
+
+
 def run_pipeline(
-    adapter: ExecutionAdapter, manifest: Mapping[str, Any], context: ExecutionContext, *, adapter_name: str = ""
+    adapter: ExecutionAdapter,
+    manifest: Mapping[str, Any],
+    context: ExecutionContext,
+    *,
+    adapter_name: str = "",
+    fallbacks: Sequence[Fallback] = (),
 ) -> RunResult:
     """Run a manifest through an adapter, and always say how it ended.
 
@@ -28,11 +37,13 @@ def run_pipeline(
         manifest: A loaded manifest, or its data.
         context: The run's own.
         adapter_name: How the result and the events call the place.
+        fallbacks: Where to run instead, in this order, if the *place* fails: it cannot be made ready or reached, and
+            nothing was written yet. A failure of the pipeline is never tried elsewhere.
 
     Returns:
         The result; a failed or cancelled run is one too. ``result.raise_for_status()`` makes it an exception.
     """
-    return _Run(adapter, manifest, context, adapter_name or type(adapter).__name__).go()
+    return _Run(adapter, manifest, context, adapter_name or type(adapter).__name__, list(fallbacks)).go()
 
 
 @dataclass
@@ -41,6 +52,8 @@ class _Run:
     manifest: Mapping[str, Any]
     context: ExecutionContext
     adapter_name: str
+    fallbacks: list[Fallback]
+    first_choice: str | None = None
     error: BaseException | None = None
     warnings: list[str] = field(default_factory=list)
     phases_ms: dict[str, float] = field(default_factory=dict)
@@ -50,13 +63,39 @@ class _Run:
         for sink in Catalog.current().event_sinks(self.context):
             self.context.bus.subscribe(sink)
         self.context.log_event("run_start", {"pipeline": self._name(), "adapter": self.adapter_name})
+        collected = self._go_through()
+        while self.fallbacks and self._place_failed():
+            self._turn_to(*self.fallbacks.pop(0))
+            if self.error is None:
+                collected = self._go_through()
+        return self._end(collected, (perf_counter() - begun) * 1000)
+
+    def _go_through(self) -> Mapping[str, Any]:
+        """All phases on one adapter; gives what was collected."""
         collected: Mapping[str, Any] = {}
         prepared = self._phase("prepare", lambda: self.adapter.prepare(self.manifest, self.context), PreparedRun())
         if self.error is None:
             self._phase("execute", lambda: self.adapter.execute(prepared, self.context), None)
             collected = self._phase("collect", lambda: self.adapter.collect(prepared, self.context), {}) or {}
         self._close()
-        return self._end(collected, (perf_counter() - begun) * 1000)
+        return collected
+
+    def _place_failed(self) -> bool:
+        """Whether running elsewhere may help, and can do no harm."""
+        if not isinstance(self.error, PrepareError | UnreachableError):
+            return False
+        return not any(event["event"] == "output_written" for event in self.context.events)
+
+    def _turn_to(self, name: str, make: Callable[[], ExecutionAdapter]) -> None:
+        error, self.error = self.error, None
+        told = {"from": self.adapter_name, "to": name, "error": _told_error(error)}
+        self.context.log_event("adapter_fallback", told)
+        self.warnings.append(f"ran on {name!r}, because {self.adapter_name!r} failed: {error}")
+        self.first_choice = self.first_choice or self.adapter_name
+        self.adapter_name = name
+        adapter, _ = self._guarded(make, None)
+        if adapter is not None:
+            self.adapter = adapter
 
     def _phase(self, name: str, work: Callable[[], T], nothing: T) -> T:
         self.context.log_event(f"{name}_start")
@@ -117,6 +156,8 @@ class _Run:
 
     def _result(self, collected: Mapping[str, Any], duration_ms: float) -> RunResult:
         known = dict(collected)
+        if self.first_choice is not None:
+            known["fallback_from"] = self.first_choice
         for event in self.context.events:
             if event["event"] == "sink_dropped":
                 self.warnings.append(f"events are incomplete, a sink failed: {event.get('error')}")
