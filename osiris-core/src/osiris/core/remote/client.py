@@ -261,6 +261,9 @@ class WorkerClient:
     def _answered(self, message: Response | Failure) -> None:
         if message.id is not None and message.id == self._replaying:
             self._replaying = None
+            told = message.result.get("seq") if isinstance(message, Response) else None
+            if isinstance(told, int) and told > self._last:
+                self._ask_again()
         with self._lock:
             call = self._calls.pop(message.id, None) if isinstance(message.id, int) else None
         if call is not None:
