@@ -55,6 +55,14 @@ def test_help_imports_nothing_heavy(lab, arguments):
     assert out
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere psutil tells the memory that a run takes")
+def test_a_small_run_imports_nothing_that_it_does_not_need(lab):
+    lab.pipeline({"id": "make", "driver": "lab.numbers", "config": {"count": 3}})
+    modules, _, _ = imported(lab, "run", "--quiet")
+    assert {"pyarrow", "pydantic", "yaml"} <= modules  # it did run
+    assert not {"click", "duckdb", "html", "markdown_it", "packaging", "pandas", "polars", "psutil", "rich"} & modules
+
+
 def test_version_looks_at_no_plugin(lab):
     _, ours, out = imported(lab, "--version")
     assert out.startswith("osiris 1.")
