@@ -196,6 +196,9 @@ class StageRun:
         run = StepRun(step, config, ctx, report, self._blame)
         run.used = frozenset(edge.output for edge in uses)
         self._runs[step.id] = run
+        if state.settings.cancellation.requested or self._stopped is not None:
+            # Whoever asked to stop did so between the last look and the line above, and did not see this step.
+            ctx.cancellation.request("stopped before it began")
         producers = [edge.producer for edge in step.inputs.values()]
         told: dict[str, Any] = {"step_id": step.id, "driver": step.driver, "inputs": producers}
         if self._attempt_number > 1:
