@@ -114,4 +114,4 @@ class Actor:
             raise ValueError(f"no use for {self.config['token']}")
 
     def tell_path(self):
-        self.ctx.log_event("where", {"path": sys.path, "cwd": os.getcwd(), "python": os.environ.get("PYTHONPATH")})
+        self.ctx.log_event("where", {"path": sys.path, "cwd": str(Path.cwd()), "python": os.environ.get("PYTHONPATH")})

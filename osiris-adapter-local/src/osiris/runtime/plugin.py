@@ -10,7 +10,7 @@ def osiris_adapters() -> list[AdapterSpec]:
     return [
         AdapterSpec(
             name="local",
-            summary="Runs the pipeline in this process, on this machine.",
+            summary="Runs the pipeline on this machine, in this process or in one of its own.",
             factory="osiris.runtime.local_adapter:LocalAdapter",
             options_model="osiris.runtime.options:LocalOptions",
         )
