@@ -379,6 +379,28 @@ def test_independent_stages_run_at_the_same_time(register: Register, context: Ex
     assert run([step("a", "test.meeting"), step("b", "test.meeting")], context).steps_completed == 2
 
 
+def test_the_sources_of_a_stage_begin_together(register: Register, context: ExecutionContext) -> None:
+    together = threading.Barrier(2)
+
+    class Connecting(Source):
+        def run(self, step_id: str, config: Any, inputs: Any, ctx: Any) -> dict[str, Any]:
+            together.wait(30)
+            return super().run(step_id, config, inputs, ctx)
+
+    class Join(Sink):
+        def run(self, step_id: str, config: Any, inputs: Any, ctx: Any) -> dict[str, Any]:
+            for name in ("x", "y"):
+                self.rows += [n for taken in inputs[name].batches() for n in taken.column("n").to_pylist()]
+            return {}
+
+    joined = Join()
+    register("test.source", Connecting)
+    register("test.join", joined, role="writer", outputs=(), input_form="stream", input_names=("x", "y"))
+    run([step("a", "test.source"), step("b", "test.source"), step("c", "test.join", x="a", y="b")], context)
+    assert joined.rows == [*range(50), *range(50)]
+    assert told(context, "step_start") == [("step_start", "a"), ("step_start", "b"), ("step_start", "c")]
+
+
 def test_parallel_1_means_one_after_the_other(register: Register, context: ExecutionContext) -> None:
     context.options = RunOptions(parallel=1)
     inside: list[int] = []

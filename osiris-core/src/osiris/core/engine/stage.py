@@ -72,6 +72,7 @@ class StageRun:
         self._stopped: tuple[str, str | None] | None = None
         self._entered: dict[str, tuple[Any, str | None]] = {}
         """The connections that its steps were let use, as references, with their names."""
+        self._late: StepError | None = None
         self._over = threading.Event()
         self._woken = threading.Event()
 
@@ -148,6 +149,7 @@ class StageRun:
             step_id=run.step.id,
             timeout=timeout,
         )
+        self._late = error
         self._blame(run, error)
         self._interrupt(f"stopped: step {run.step.id!r} timed out")
         self._woken.set()
@@ -167,18 +169,22 @@ class StageRun:
         self._state.settings.cancellation.raise_if_requested()
         if self._stopped is not None:
             raise aborted(self._stopped[0])
-        if self._blamed is not None:  # a step that only feeds others has run out of time
-            raise self._blamed[1]
+        if self._late is not None:  # a step that feeds others has run out of time
+            raise self._late
 
     def _start(self, step: PlannedStep) -> None:
         self._current = step
+        # Only now: steps that wait for no stream call their drivers at the same time, to connect or to look at files.
+        for edge in step.inputs.values():
+            if edge.kind == "stream":
+                self._streams[edge.producer] = self._threads[edge.producer].output()
         uses = self._state.plan.uses[step.id]
         run = self._open(step, uses)
         inputs = self._inputs(step, run)
         if any(edge.kind == "stream" for edge in uses):
             thread = StepThread(run, inputs, self._state.settings.options.prefetch_bytes)
             self._threads[step.id] = thread
-            self._streams[step.id] = thread.start()
+            thread.start()
             return
         run.call(inputs)
         self._settle(run, "df", uses)
@@ -218,8 +224,7 @@ class StageRun:
         for name, edge in step.inputs.items():
             if edge.kind == "stream":
                 inputs[name] = run.input_stream(name, self._streams[edge.producer])
-                if (thread := self._threads.get(edge.producer)) is not None:
-                    run.upstream.append(thread.channel)
+                run.upstream.append(self._threads[edge.producer].channel)
                 continue
             kept = self._state.store.get(edge.producer, output=edge.output)
             if not isinstance(kept, Dataset):

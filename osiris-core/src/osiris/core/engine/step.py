@@ -230,13 +230,16 @@ class StepThread:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"osiris-step-{run.step.id}", daemon=True)
 
-    def start(self) -> Any:
-        """Call the driver and wait until it returned; gives its ``df`` output, to be read by the next step.
+    def start(self) -> None:
+        """Begin to call the driver."""
+        self._thread.start()
+
+    def output(self) -> Dataset:
+        """Wait until the driver has returned; its ``df`` output, to be read by the next step.
 
         Raises:
             BaseException: What the driver raised.
         """
-        self._thread.start()
         self._ready.wait()
         if self.error is not None:
             raise self.error
