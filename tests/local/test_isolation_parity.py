@@ -40,6 +40,8 @@ def run(pipeline: Path, folder: Path, isolation: Any) -> tuple[RunResult, Execut
 def normalised(value: Any, folder: Path) -> Any:
     """Without times, and without what differs because the runs are in two folders."""
     if isinstance(value, dict):
+        if "traceback" in value:  # what was raised, not through which lines
+            value = {**value, "traceback": value["traceback"].strip().splitlines()[-1]}
         return {key: normalised(item, folder) for key, item in value.items() if key not in TIMES}
     if isinstance(value, list | tuple):
         return [normalised(item, folder) for item in value]
