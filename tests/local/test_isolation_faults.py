@@ -348,7 +348,7 @@ def test_secrets_stay_out_of_sight(
     assert not any(name.endswith("secrets.json") for name in seen["files"])
     printed = capfd.readouterr()
     everything = [repr(context.events), repr(context.metrics), str(result.to_dict()), printed.out, printed.err]
-    everything += [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    everything += [path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
     assert [text for text in everything if "c4n4ry" in text] == []
 
 
