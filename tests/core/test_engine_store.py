@@ -77,6 +77,8 @@ def test_a_stream_that_fails_leaves_nothing(tmp_path: Path) -> None:
         store.get("a")
     store.put("b", stream(2))
     assert len(list((tmp_path / "spool").iterdir())) == 0, "the failed one's memory was given back"
+    store.put("c", stream(1))
+    assert len(list((tmp_path / "spool").iterdir())) == 1, "but only once: the budget is what it was"
 
 
 def test_dictionaries_that_change_between_batches_survive_the_disk(tmp_path: Path) -> None:

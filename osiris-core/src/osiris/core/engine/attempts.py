@@ -21,7 +21,8 @@ class StageAttempts:
 
     The stage is the unit: what streams together is run together again. Its inputs are datasets that were kept, and are
     kept until the last attempt; a writer commits whole or not at all. Once a step of the stage has said that
-    something is there for good (``add_output``), there is no further attempt: it would write twice.
+    something is there for good (``add_output``), there is no further attempt:
+    it would write twice. Nor while a driver of the last one has not come back.
     """
 
     def __init__(self, stage: Stage, state: RunState) -> None:
@@ -87,7 +88,9 @@ class StageAttempts:
         policy = self._policy(error)
         if policy is None or not isinstance(error, OsirisError) or isinstance(error, RunCancelledError):
             return False
-        if self._stopped is not None or self._state.settings.cancellation.requested or self._committed():
+        if self._stopped is not None or self._state.settings.cancellation.requested:
+            return False
+        if self._committed() or self._run.left_behind:
             return False
         if policy.on:
             return any(fnmatchcase(error.code, pattern) for pattern in policy.on)

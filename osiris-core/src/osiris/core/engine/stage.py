@@ -73,6 +73,8 @@ class StageRun:
         self._entered: dict[str, tuple[Any, str | None]] = {}
         """The connections that its steps were let use, as references, with their names."""
         self._late: StepError | None = None
+        self.left_behind = False
+        """Whether a driver did not come back: it may still do its work, and must not be called again beside that."""
         self._over = threading.Event()
         self._woken = threading.Event()
 
@@ -117,6 +119,7 @@ class StageRun:
         finally:
             for thread in self._threads.values():
                 if not thread.stop(_STOP_PATIENCE):
+                    self.left_behind = True
                     self._state.report.warnings.append(f"step {thread.run.step.id!r} did not stop when told to")
             for run in self._runs.values():
                 error = self._finished(run, error)
@@ -135,6 +138,7 @@ class StageRun:
         self._woken.wait()
         if self._over.wait(_STOP_PATIENCE):
             return ended[0]
+        self.left_behind = True
         late = ", ".join(step_id for step_id, run in self._runs.items() if not run.report.duration_ms)
         self._state.report.warnings.append(f"did not stop when told to within {_STOP_PATIENCE:.0f} s: {late}")
         return aborted("it did not come back")

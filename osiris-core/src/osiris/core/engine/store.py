@@ -130,6 +130,7 @@ class DatasetStore:
             for batch in batches:
                 if not self._reserve(batch.nbytes):
                     self._give_back(size)
+                    size = 0  # or a disk that fails now would give it back once more
                     file, rows = self._spool(dataset.schema, chain(held, [batch], batches))
                     return _Kept(_mapped(file, dataset.schema, rows), uses, file=file)
                 size += batch.nbytes
