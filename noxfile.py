@@ -43,6 +43,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests; ``nox -s tests -- tests/core -k plan`` runs some of them."""
     install_workspace(session, *group("test"))
+    session.run("python", "tests/services/programs.py")  # databases that the tests bring up
     session.run("pytest", *(session.posargs or ["-n", "auto", "--dist", "worksteal"]))
 
 

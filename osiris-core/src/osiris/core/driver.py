@@ -108,6 +108,11 @@ class StepContext(Protocol):
         """A folder of the step's own, removed after the run whatever happens. Exists once asked for."""
 
     @property
+    def state_dir(self) -> Path:
+        """A private folder of the step's own that lives as long as the session: where a writer without a
+        transaction notes what it is about to do, for :meth:`Driver.committed` to read. Exists once asked for."""
+
+    @property
     def connection(self) -> Mapping[str, Any] | None:
         """The resolved connection that the config's ``connection`` names, secrets included; None without one."""
 
@@ -179,6 +184,23 @@ class Driver:
 
         Raises:
             DriverError: It cannot, and why.
+        """
+        return None
+
+    def committed(self, step_id: str, config: Mapping[str, Any], ctx: StepContext) -> Mapping[str, Any] | None:
+        """Has an earlier attempt of this very step, in this session, already written for good?
+
+        Asked of writers before a retry and before a resumed run does their step again; never before a first
+        attempt. A database writer looks for the row ``(ctx.session_id, ctx.step_id)`` that it put into
+        ``_osiris_commits`` in the same transaction as its rows; a file writer looks at what it noted in
+        ``ctx.state_dir`` before its rename. The session's id stays the same when a run is resumed.
+
+        Returns:
+            None: nothing was committed, the step has to run. Otherwise it does not run again, and the facts
+            (``rows``, ``location``, ...) stand in its report.
+
+        Raises:
+            DriverError: It cannot be told (the place does not answer).
         """
         return None
 

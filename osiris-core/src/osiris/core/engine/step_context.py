@@ -80,6 +80,13 @@ class EngineStepContext:
         return self._temp_dir
 
     @property
+    def state_dir(self) -> Path:
+        """See :class:`~osiris.core.driver.StepContext`."""
+        folder = self._settings.session_dir / "state" / self.step_id
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    @property
     def cancelled(self) -> bool:
         """See :class:`~osiris.core.driver.StepContext`."""
         return self.cancellation.requested
