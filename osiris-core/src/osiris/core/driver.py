@@ -109,8 +109,10 @@ class StepContext(Protocol):
 
     @property
     def state_dir(self) -> Path:
-        """A private folder of the step's own that lives as long as the session: where a writer without a
-        transaction notes what it is about to do, for :meth:`Driver.committed` to read. Exists once asked for."""
+        """A private folder of the step's own that lives as long as the session. Exists once asked for.
+
+        A writer without a transaction notes here what it is about to do, for :meth:`Driver.committed` to read.
+        """
 
     @property
     def connection(self) -> Mapping[str, Any] | None:
