@@ -146,7 +146,10 @@ def test_a_run_and_all_of_it_once_more(worker: Spoken, params: dict[str, Any], t
     journal = tmp_path / "session" / "worker" / "journal.jsonl"
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
     assert stat.S_IMODE(journal.parent.stat().st_mode) == 0o700
-    assert worker.ask("run", **params)["error"]["data"]["code"] == "worker.busy"
+    assert worker.ask("run", **params)["result"] == {"accepted": True}, (
+        "the same request, asked again, is not done again"
+    )
+    assert worker.ask("run", 8, **params)["error"]["data"]["code"] == "worker.busy"
     assert worker.ask("shutdown")["result"] == {}
     assert worker.process.wait(30) == 0
     assert not journal.exists()
@@ -172,7 +175,7 @@ def test_the_secrets_file_is_removed_whatever_comes(worker: Spoken, params: dict
     error = worker.ask("run", **{**params, "manifest": broken, "secrets_file": str(file)})["error"]
     assert not file.exists()
     assert "canary" not in json.dumps(error)
-    error = worker.ask("run", **{**params, "secrets_file": str(file)})["error"]
+    error = worker.ask("run", 2, **{**params, "secrets_file": str(file)})["error"]
     assert error["data"]["code"] == "worker.secrets"
 
 

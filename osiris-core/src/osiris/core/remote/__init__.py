@@ -4,12 +4,27 @@
 over a ``transport``, ``execution`` does with both what :func:`osiris.core.engine.run` does without them. In between:
 ``protocol`` (what a valid message is), ``outlet`` and ``journal`` (what the worker says, numbered, and again on
 request), ``job`` (the run in the worker), ``assignment`` (what is to be run), ``account`` (what is known of a run from
-what it told), ``echo`` (what drivers print).
+what it told), ``echo`` (what drivers print), ``place`` (where a worker finds what it is left), ``trace`` (the messages
+themselves, for whoever wants to look).
 """
 
+from osiris.core.remote.assignment import Assignment, Secrets
 from osiris.core.remote.client import WorkerBugError, WorkerClient
 from osiris.core.remote.echo import Echo
-from osiris.core.remote.execution import run_remotely
-from osiris.core.remote.transport import SubprocessTransport, Transport
+from osiris.core.remote.execution import distributions_of, run_remotely
+from osiris.core.remote.place import Place
+from osiris.core.remote.transport import INTERRUPTED, SubprocessTransport, Transport
 
-__all__ = ["Echo", "SubprocessTransport", "Transport", "WorkerBugError", "WorkerClient", "run_remotely"]
+__all__ = [
+    "INTERRUPTED",
+    "Assignment",
+    "Echo",
+    "Place",
+    "Secrets",
+    "SubprocessTransport",
+    "Transport",
+    "WorkerBugError",
+    "WorkerClient",
+    "distributions_of",
+    "run_remotely",
+]

@@ -124,9 +124,13 @@ class Secrets:
         Raises:
             OSError: It cannot be made.
         """
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """What the file holds."""
         hidden = [name for name, value in self.values.items() if REDACTOR.text(value) == MASK]
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            json.dump({"values": dict(self.values), "hidden": hidden}, stream)
+        return json.dumps({"values": dict(self.values), "hidden": hidden}).encode()
 
     @classmethod
     def take(cls, path: Path) -> Secrets:

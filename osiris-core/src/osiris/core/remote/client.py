@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -23,7 +24,8 @@ from osiris.core.remote.protocol import (
     encode,
     make_request,
 )
-from osiris.core.remote.transport import Transport
+from osiris.core.remote.trace import Trace
+from osiris.core.remote.transport import INTERRUPTED, Transport
 
 __all__ = ["Call", "WorkerBugError", "WorkerClient"]
 
@@ -43,6 +45,7 @@ class Call:
     def __init__(self, client: WorkerClient, method: str) -> None:
         self._client = client
         self.method = method
+        self.line = b""
         self._answers: SimpleQueue[Response | Failure | BaseException] = SimpleQueue()
 
     def resolve(self, answer: Response | Failure | BaseException) -> None:
@@ -108,6 +111,7 @@ class WorkerClient:
         self._futile = 0
         self._heard = monotonic()
         self._pinged = False
+        self._trace = Trace.wanted()
         self._thread = threading.Thread(target=self._listen, name="osiris-worker-client", daemon=True)
         self._thread.start()
 
@@ -134,7 +138,8 @@ class WorkerClient:
         """
         told = self.call("hello", {"heartbeat": heartbeat}, timeout)
         found = {**told.get("drivers", {}), "osiris-core": told.get("osiris_core"), "protocol": told.get("protocol")}
-        needed = {**wanted, "protocol": PROTOCOL_VERSION}
+        found["python"] = _minor(str(told.get("python")))
+        needed = {**wanted, "protocol": PROTOCOL_VERSION, "python": _minor(platform.python_version())}
         differ = [
             f"{name}: wanted {version}, found {found.get(name) or 'none'}"
             for name, version in sorted(needed.items())
@@ -188,6 +193,8 @@ class WorkerClient:
         self._transport.close()
         if threading.current_thread() is not self._thread:
             self._thread.join(_TICK * 20)
+        if self._trace is not None:
+            self._trace.close()
 
     def _request(self, method: str, params: Mapping[str, Any]) -> tuple[int, Call]:
         call = Call(self, method)
@@ -198,14 +205,22 @@ class WorkerClient:
                 return number, call
             self._calls[number] = call
         try:
-            self._transport.send(encode(make_request(number, method, params)))
+            call.line = encode(make_request(number, method, params))
         except ValueError as error:
             self._calls.pop(number, None)
             call.resolve(ExecutionError(f"{method!r} cannot be sent: {error}", code="worker.message_too_large"))
+        else:
+            self._send(call.line)
+        return number, call
+
+    def _send(self, line: bytes) -> None:
+        if self._trace is not None:
+            self._trace.sent(line)
+        try:
+            self._transport.send(line)
         except OSError:
             # Who listens hears how the worker ended, and says so. One that lives but takes nothing is of no use.
             self._transport.stop(force=False)
-        return number, call
 
     # Listening
 
@@ -220,6 +235,11 @@ class WorkerClient:
             self._fail(error)
 
     def _hear(self, line: bytes) -> None:
+        if self._trace is not None:
+            self._trace.received(line)
+        if line == INTERRUPTED:
+            self._begin_again()
+            return
         try:
             message = decode(line)
         except ProtocolError:  # a line that was cut on its way
@@ -244,6 +264,17 @@ class WorkerClient:
             self._on_notification(message.method, message.params)
         elif seq > self._last:
             self._ask_again()
+
+    def _begin_again(self) -> None:
+        """What was under way, either way, may be lost: ask all that is open again. The worker does nothing twice."""
+        with self._lock:
+            if self._replaying is not None:
+                self._calls.pop(self._replaying, None)
+            lines = [call.line for call in self._calls.values()]
+        for line in lines:
+            self._send(line)
+        self._replaying, self._futile = None, 0
+        self._ask_again()
 
     def _ask_again(self) -> None:
         """Something was missed: all of it, from there on. The worker says nothing else in between."""
@@ -290,6 +321,11 @@ class WorkerClient:
             exit_code=code,
             last_words=words,
         )
+
+
+def _minor(version: str) -> str:
+    """``3.11`` of ``3.11.2``: the others run the same programs."""
+    return ".".join(version.split(".")[:2])
 
 
 def _how(code: int | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from osiris.core.driver import DriverRegistry
 from osiris.core.engine import RunReport
 from osiris.core.engine.settings import EventDoor, RunSettings
-from osiris.core.errors import OsirisError, PluginNotFoundError, PrepareError, UsageError
+from osiris.core.errors import OsirisError, PluginNotFoundError, UsageError
 from osiris.core.execution_adapter import PreparedRun
 from osiris.core.planning import Plan
 from osiris.core.plugins import Catalog
@@ -20,9 +20,10 @@ from osiris.core.plugins.distributions import core_version
 from osiris.core.remote.account import Account, fill_report
 from osiris.core.remote.assignment import Assignment, Secrets
 from osiris.core.remote.client import WorkerBugError, WorkerClient
+from osiris.core.remote.place import Place, SameMachine
 from osiris.core.remote.transport import Transport
 
-__all__ = ["run_remotely"]
+__all__ = ["distributions_of", "run_remotely"]
 
 _TICK = 0.5
 _TERM_PATIENCE = 3.0
@@ -37,6 +38,8 @@ def run_remotely(
     *,
     patience: float = 10.0,
     silence: float = 60.0,
+    heartbeat: float = 5.0,
+    place: Place | None = None,
 ) -> RunReport:
     """Run all steps of a prepared run in a worker; events and metrics are told here as they come.
 
@@ -47,6 +50,8 @@ def run_remotely(
         connect: Starts a worker.
         patience: Seconds that the worker gets to stop when asked to, before it is told by signals.
         silence: Seconds after which a worker that says nothing counts as lost.
+        heartbeat: Seconds between its signs of life.
+        place: Where it is; default this machine.
 
     Raises:
         StepError: A step failed; ``facts["step_id"]`` says which.
@@ -60,7 +65,7 @@ def run_remotely(
     if not isinstance(plan, Plan):
         raise UsageError("this PreparedRun has no plan", hint="make it with osiris.core.engine.prepare")
     _refuse_registered(plan)
-    return _RemoteRun(prepared, plan, context, report, patience, silence).go(connect)
+    return _RemoteRun(prepared, plan, context, report, patience, silence, heartbeat, place or SameMachine()).go(connect)
 
 
 class _RemoteRun:
@@ -72,6 +77,8 @@ class _RemoteRun:
         report: RunReport,
         patience: float,
         silence: float,
+        heartbeat: float,
+        place: Place,
     ) -> None:
         self._prepared = prepared
         self._plan = plan
@@ -79,6 +86,8 @@ class _RemoteRun:
         self._report = report
         self._patience = patience
         self._silence = silence
+        self._heartbeat = heartbeat
+        self._place = place
         self._settings = RunSettings.of(context, prepared.artifacts_dir)
         self._account = Account(plan, report)
         self._dir = self._settings.session_dir / "worker"
@@ -106,7 +115,6 @@ class _RemoteRun:
         """Run; None, or why it failed."""
         client: WorkerClient | None = None
         try:
-            self._leave_secrets()
             client = WorkerClient(connect(), on_notification=self._told, on_lost=self._inbox.put, silence=self._silence)
             outcome = self._run(client)
             fill_report(self._report, client.call("summary", {})["report"])
@@ -123,25 +131,14 @@ class _RemoteRun:
             return WorkerBugError(f"in the worker: {outcome['bug'].get('traceback')}")
         return OsirisError.from_dict(outcome["error"]) if outcome.get("error") else None
 
-    def _leave_secrets(self) -> None:
-        try:
-            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self._prepared.environment:
-                Secrets(self._prepared.environment).write(self._dir / "secrets.json")
-        except OSError as error:
-            raise PrepareError(
-                f"nothing can be left for the worker in {self._dir}: {error.strerror or error}",
-                hint="check permissions and free space of the session folder",
-                code="worker.folder",
-            ) from error
-
     def _run(self, client: WorkerClient) -> Mapping[str, Any]:
         cancellation = self._settings.cancellation
-        client.hello(_wanted(self._plan))
-        assignment = Assignment.of(self._prepared, self._context, self._dir)
+        client.hello(distributions_of(self._plan), heartbeat=self._heartbeat)
+        assignment = self._place.seen(Assignment.of(self._prepared, self._context, self._dir))
         # Only a note: this may be called by a signal handler, which must not wait for a lock.
         with cancellation.on_cancel(lambda: self._inbox.put(_ASK_TO_STOP)):
             cancellation.raise_if_requested()
+            self._place.leave(Secrets(self._prepared.environment), assignment)
             client.call("run", assignment.to_params())
             return self._wait(client)
 
@@ -197,8 +194,8 @@ class _RemoteRun:
         self._settings.cancellation.request("interrupted by Ctrl-C", signal=2)
 
 
-def _wanted(plan: Plan) -> dict[str, str]:
-    """The distributions that the worker has to have, with their versions."""
+def distributions_of(plan: Plan) -> dict[str, str]:
+    """The distributions that a worker has to have for a plan, with their versions: osiris-core and the drivers'."""
     catalog = Catalog.current()
     owners = (catalog.distribution_of(name) for name in {step.driver for step in plan.steps})
     return {"osiris-core": core_version(), **dict(owner for owner in owners if owner is not None)}

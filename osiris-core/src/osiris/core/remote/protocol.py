@@ -22,6 +22,7 @@ __all__ = [
     "PARSE_ERROR",
     "PROTOCOL_VERSION",
     "Failure",
+    "Id",
     "Notification",
     "ProtocolError",
     "Request",

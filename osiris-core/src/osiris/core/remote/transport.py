@@ -18,7 +18,10 @@ from typing import Protocol
 from osiris.core.errors import PrepareError
 from osiris.core.remote.protocol import MAX_MESSAGE_BYTES, PARSE_ERROR, ProtocolError
 
-__all__ = ["SubprocessTransport", "Transport", "worker_command"]
+__all__ = ["INTERRUPTED", "SubprocessTransport", "Transport", "worker_command"]
+
+INTERRUPTED = b""
+"""Among the lines of a transport: the way was cut and is there again; lines of either direction may be missing."""
 
 _POLL_SECONDS = 0.2
 _LAST_WORDS = 16 * 1024
@@ -35,7 +38,10 @@ class Transport(Protocol):
         """Hand over one line; raises OSError where that cannot be done."""
 
     def lines(self) -> Iterator[bytes]:
-        """What the worker says, a line at a time, until it has ended or the transport is closed."""
+        """What the worker says, a line at a time, until it has ended or the transport is closed.
+
+        ``INTERRUPTED`` stands where something may be missing: requests without an answer are then sent again.
+        """
 
     def stop(self, *, force: bool) -> None:
         """Ask the worker to end, or end it and all it started. Does not wait."""

@@ -27,6 +27,7 @@ from osiris.core.remote.protocol import (
     PARSE_ERROR,
     PROTOCOL_VERSION,
     Failure,
+    Id,
     Notification,
     ProtocolError,
     Request,
@@ -96,6 +97,7 @@ class Worker:
         self._beat = 5.0
         self._beat_changed = threading.Event()
         self._job = Job(outlet)
+        self._begun: tuple[Id, dict[str, Any]] | None = None
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "hello": self._hello,
             "run": self._job.start,
@@ -168,9 +170,16 @@ class Worker:
         self._over.set()
 
     def _requested(self, message: Request | Notification) -> None:
-        answer = self._answered(message)
-        if isinstance(message, Request):
-            self._outlet.answer(answer)
+        if not isinstance(message, Request):
+            self._answered(message)
+            return
+        if message.method != "run":
+            self._outlet.answer(self._answered(message))
+            return
+        # The one method that must not be done twice: who sends the same request again did not get its answer.
+        if self._begun is None or self._begun[0] != message.id:
+            self._begun = message.id, self._answered(message)
+        self._outlet.answer(self._begun[1])
 
     def _answered(self, message: Request | Notification) -> dict[str, Any]:
         number = message.id if isinstance(message, Request) else None
