@@ -1,0 +1,1 @@
+"""Supabase: tables to read and write, over Postgres or over REST."""
