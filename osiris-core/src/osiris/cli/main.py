@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 ok, 1 bug, 2 usage, 3 invalid pipeline or plan, 4 plugin, 5 the run failed,
         130 or 143 interrupted.
     """
+    if arguments is None:
+        _collect_less_garbage()
     given = list(sys.argv[1:] if arguments is None else arguments)
     terminal.prepare()
     try:
@@ -74,6 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failure.tell_error(error)
         return failure.exit_code(error)
     return code
+
+
+def _collect_less_garbage() -> None:
+    # Where the process is ours alone. Starting up makes some hundred thousand objects that stay to the end; looking
+    # at them again and again while they are made, and all of them at the end, is a fifth of a run with nothing to do.
+    gc.set_threshold(10_000)
+    atexit.register(gc.freeze)
 
 
 def _dispatch(given: list[str]) -> int:
