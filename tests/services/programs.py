@@ -20,6 +20,7 @@ PACKAGES = {
     "mariadb-install-db": "mariadb-server",
     "initdb": "postgresql",
     "pg_ctl": "postgresql",
+    "openssl": "openssl",
 }
 """Program to the Debian package that brings it."""
 
