@@ -12,6 +12,7 @@ import typer
 from typer.main import get_command
 
 from osiris.cli import failure, terminal
+from osiris.cli.ending import end_process
 from osiris.cli.group import LazyGroup
 from osiris.core import __version__
 from osiris.core.errors import OsirisError
@@ -56,15 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: What follows the program's name; default those of the process.
+        arguments: What follows the program's name; default those of the process, which is then ended at once where
+            that can be done.
 
     Returns:
         The exit code: 0 ok, 1 bug, 2 usage, 3 invalid pipeline or plan, 4 plugin, 5 the run failed,
         130 or 143 interrupted.
     """
-    if arguments is None:
-        _collect_less_garbage()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _run(list(arguments))
+    _collect_less_garbage()
+    code = _run(sys.argv[1:])
+    end_process(code)
+    return code
+
+
+def _run(given: list[str]) -> int:
     terminal.prepare()
     try:
         code = _dispatch(given)

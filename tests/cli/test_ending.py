@@ -1,0 +1,55 @@
+"""How the command's process ends: at once, but with everything that somebody may see."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+BEGIN = "import atexit, sys, threading\nfrom osiris.cli.ending import end_process\n"
+
+
+def ended(code: str, *arguments: str) -> tuple[int, list[str], str]:
+    done = subprocess.run([sys.executable, "-c", BEGIN + code, *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def test_it_ends_with_the_code_and_takes_nothing_apart():
+    code = """
+class Thing:
+    def __del__(self): print("taken apart")
+kept = Thing()
+end_process(5)
+print("went on")
+"""
+    assert ended(code) == (5, [], "")
+
+
+def test_what_waits_for_the_end_is_done(tmp_path):
+    # The file is what a user's function may leave behind: open, in a module that nobody clears.
+    code = """
+atexit.register(print, "registered")
+left_open = open(sys.argv[1], "w")
+left_open.write("the rest")
+print("said", end="")
+closed = open(sys.argv[1] + ".closed", "w"); closed.close()
+end_process(0)
+"""
+    assert ended(code, str(tmp_path / "file")) == (0, ["saidregistered"], "")
+    assert (tmp_path / "file").read_text() == "the rest"
+
+
+def test_other_threads_are_waited_for():
+    code = """
+def work(): threading.main_thread().join(); print("worked")
+threading.Thread(target=work).start()
+end_process(5)
+sys.exit(6)
+"""
+    assert ended(code) == (6, ["worked"], "")
+
+
+@pytest.mark.parametrize("watch", ["sys.setprofile", "sys.settrace"])
+def test_a_process_that_is_watched_ends_as_usual(watch):
+    assert ended(f"{watch}(lambda *seen: None)\nend_process(5)\nsys.exit(6)")[0] == 6
