@@ -1,9 +1,7 @@
-"""PyMySQL: the one module that imports it. Sessions, their settings, kills, and its errors in our words."""
+"""Sessions: their settings, statements, kills, and what goes wrong in our words."""
 
 from __future__ import annotations
 
-import socket
-import ssl
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,17 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import pymysql
-from pymysql.connections import Connection as PyMySqlConnection
-
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.mysql.config import MySqlConnection, MySqlTls
-from osiris.drivers.mysql.errors import LOST, explain
+from osiris.drivers.mysql.config import MySqlConnection
+from osiris.drivers.mysql.errors import LOST, explain, not_a_query
+from osiris.drivers.mysql.library import VERSION, ClientError, RawConnection, is_misuse, log_in, number_and_text
+from osiris.drivers.mysql.packets import Rows, read_rows
+from osiris.drivers.mysql.types import Column
 
 __all__ = ["SQL_MODE", "TIME_ZONE", "VERSION", "Result", "Server", "Session", "connect"]
 
-VERSION: str = pymysql.__version__
 TIME_ZONE = "+00:00"
 SQL_MODE = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 """Of every session: a value that does not fit is an error, on every server."""
@@ -30,7 +27,11 @@ SQL_MODE = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_
 _PATIENCE = 86_400
 """Seconds that the server waits for us while another step takes its time over a batch; its own default is 60."""
 
+_FETCHED = 10_000
 _KILL_TIMEOUT = 3.0
+_LOST = 2013
+_DEAD = (OSError, ValueError, AttributeError, struct.error)
+"""What PyMySQL raises where another thread closed its socket."""
 
 _SETTINGS = (
     "SELECT CONNECTION_ID(), VERSION(), @@max_allowed_packet, @@local_infile, @@time_zone, @@sql_mode, DATABASE()"
@@ -104,7 +105,7 @@ def connect(
             ``mysql.tls``, ``mysql.tls_certificate``, ``mysql.login_method``, ...
     """
     ctx.raise_if_cancelled()
-    raw = _log_in(options, local_files=local_files)
+    raw = log_in(options, local_files=local_files)
     session = Session(raw, options, ctx, lost_is_retryable=lost_is_retryable)
     try:
         session.execute(
@@ -123,7 +124,7 @@ class Session:
     """One connection to the server, used by one thread at a time; made by :func:`connect`."""
 
     def __init__(
-        self, raw: _Connection, options: MySqlConnection, ctx: StepContext, *, lost_is_retryable: bool
+        self, raw: RawConnection, options: MySqlConnection, ctx: StepContext, *, lost_is_retryable: bool
     ) -> None:
         self._raw = raw
         self._options = options
@@ -197,15 +198,74 @@ class Session:
             self.execute("COMMIT", what="COMMIT")
         except BaseException:
             # Not by execute(): a cancelled run must roll back too. Where the connection is gone, the server does.
-            with suppress(pymysql.MySQLError, OSError):
+            with suppress(ClientError, OSError):
                 self._raw.rollback()
             raise
+
+    def prepare(self, sql: str, *, what: str = "MySQL") -> int:
+        """Let the server prepare one statement, with a ``?`` for each value to come; gives its number.
+
+        Raises:
+            DriverError: ``mysql.*``.
+        """
+        with self.working(what):
+            return self._raw.prepare(sql)
+
+    def start(self, statement: int, values: Sequence[Any] = (), *, what: str = "MySQL") -> tuple[Column, ...]:
+        """Run a prepared query; its columns. :meth:`rows` reads what it gives, and has to before anything else runs.
+
+        Raises:
+            DriverError: ``mysql.*``; ``mysql.not_a_query``: it gives no rows.
+        """
+        with self.working(what):
+            columns = self._raw.start(statement, values)
+        if not columns:
+            raise not_a_query(what)
+        self._busy = True
+        return columns
+
+    def rows(self, *, what: str = "MySQL") -> Iterator[Rows]:
+        """The rows of the query that was started, some thousands at a time, to the end.
+
+        Raises:
+            DriverError: ``mysql.*``; a connection that is lost on the way is an error, never an early end.
+        """
+        blocks = read_rows(self._raw.receive_into)
+        while True:
+            with self.working(what):
+                block = next(blocks, None)
+            if block is None:
+                self._busy = False
+                return
+            yield block
+
+    def fetch(self, sql: str, *, what: str = "MySQL") -> tuple[tuple[Column, ...], Iterator[list[Any]]]:
+        """Run a query through the public parts of PyMySQL; its columns, and rows of texts as bytes, or None.
+
+        Raises:
+            DriverError: ``mysql.*``; ``mysql.not_a_query``: it gives no rows.
+        """
+        with self.working(what):
+            columns, cursor = self._raw.fetch(sql)
+        if not columns:
+            raise not_a_query(what)
+        self._busy = True
+        return columns, self._fetched(cursor, what)
+
+    def _fetched(self, cursor: Any, what: str) -> Iterator[list[Any]]:
+        while True:
+            with self.working(what):
+                rows = cursor.fetchmany(_FETCHED)
+            if not rows:
+                self._busy = False
+                return
+            yield list(rows)
 
     def kill(self) -> None:
         """End the session on the server, whatever it is doing, from a second connection; then here."""
         try:
-            with suppress(DriverError, pymysql.MySQLError, OSError):
-                helper = _log_in(self._options, timeout=_KILL_TIMEOUT)
+            with suppress(DriverError, ClientError, OSError):
+                helper = log_in(self._options, timeout=_KILL_TIMEOUT)
                 with helper:
                     helper.kill(self._raw.thread_id())
         finally:
@@ -218,7 +278,7 @@ class Session:
         self._closed = True
         if self._busy:
             self.kill()
-        with suppress(pymysql.MySQLError, OSError):
+        with suppress(ClientError, OSError):
             self._raw.close()
 
     @contextmanager
@@ -229,7 +289,7 @@ class Session:
         with killer, self._ctx.on_cancel(killer.start):
             try:
                 yield
-            except pymysql.MySQLError as error:
+            except ClientError as error:
                 self._ctx.raise_if_cancelled()
                 raise self._explained(error, what) from error
             except _DEAD as error:
@@ -238,9 +298,9 @@ class Session:
                 self._ctx.raise_if_cancelled()
                 raise explain(_LOST, "", what=what, lost_is_retryable=self._lost_is_retryable) from error
 
-    def _explained(self, error: pymysql.MySQLError, what: str) -> DriverError:
-        number, text = _number_and_text(error)
-        if isinstance(error, pymysql.InterfaceError):  # used after it was lost
+    def _explained(self, error: ClientError, what: str) -> DriverError:
+        number, text = number_and_text(error)
+        if is_misuse(error):  # used after it was lost
             number = number or _LOST
         told = explain(number, text, what=what, lost_is_retryable=self._lost_is_retryable)
         if told.code == LOST:
@@ -265,167 +325,3 @@ class _Killer:
     def __exit__(self, *_: object) -> None:
         if self._thread is not None:  # a process that ends at once would take the kill with it
             self._thread.join()
-
-
-class _Connection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no types
-    """PyMySQL's connection, which never opens a file because a server asks for it.
-
-    PyMySQL serves whatever file the server names. Here the first packet of every answer is looked at before
-    PyMySQL sees it: a request for a file is answered with what :meth:`serving` offers, or with an error.
-    """
-
-    _offer: tuple[str, Iterable[bytes]] | None = None
-    _at_start = False
-
-    @property
-    def cipher(self) -> str | None:
-        """Protocol and cipher, ``TLSv1.3 TLS_AES_256_GCM_SHA384``; None where nothing is encrypted."""
-        if not isinstance(self._sock, ssl.SSLSocket):
-            return None
-        cipher = self._sock.cipher()
-        return f"{self._sock.version()} {cipher[0]}" if cipher else self._sock.version()
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the socket is closed."""
-        return self._sock is None
-
-    @contextmanager
-    def serving(self, name: str, pieces: Iterable[bytes]) -> Iterator[None]:
-        """While the block runs, the server may ask for ``name``, once."""
-        self._offer = (name, pieces)
-        try:
-            yield
-        finally:
-            self._offer = None
-
-    def shut_down(self) -> None:
-        """Make a read or write of another thread return."""
-        sock = self._sock
-        if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-    def _read_query_result(self, unbuffered: bool = False) -> Any:
-        self._at_start = True
-        return super()._read_query_result(unbuffered=unbuffered)
-
-    def _read_packet(self, *arguments: Any, **named: Any) -> Any:
-        packet = super()._read_packet(*arguments, **named)
-        if self._at_start:
-            self._at_start = False
-            if packet.is_load_local_packet():
-                self._serve(packet.get_all_data()[1:].decode(self.encoding, "replace"))
-                return super()._read_packet(*arguments, **named)
-        return packet
-
-    def _serve(self, asked: str) -> None:
-        offer, self._offer = self._offer, None
-        if offer is None or offer[0] != asked:
-            self._force_close()
-            raise DriverError(
-                f"the server asked for the file {asked!r}, which was not offered; it got nothing",
-                hint="somebody may have broken into the server, or stands between: tell who runs it",
-                code="mysql.hostile_server",
-            )
-        try:
-            for piece in offer[1]:
-                if piece:  # an empty packet means the end
-                    self.write_packet(piece)
-        except BaseException:
-            # An empty packet would make the server take the rows so far; without a connection it rolls back.
-            self._force_close()
-            raise
-        self.write_packet(b"")
-
-
-_LOST = 2013
-_DEAD = (OSError, ValueError, AttributeError, struct.error)
-"""What PyMySQL raises where another thread closed its socket."""
-
-
-def _log_in(options: MySqlConnection, *, local_files: bool = False, timeout: float | None = None) -> _Connection:
-    what = options.place
-    settings: dict[str, Any] = {
-        "user": options.user or None,
-        # As bytes: PyMySQL would send a text as latin-1, which has not all characters.
-        "password": options.password.get_secret_value().encode(),
-        "host": options.host,
-        "port": options.port,
-        "unix_socket": options.unix_socket,
-        "database": options.database,
-        "charset": "utf8mb4",
-        "autocommit": True,
-        "local_infile": local_files,
-        "connect_timeout": timeout or options.connect_timeout,
-        # Until logged in: a server that accepts and then says nothing must not hold us for ever.
-        "read_timeout": timeout or options.connect_timeout,
-        "write_timeout": options.write_timeout,
-        "program_name": "osiris",
-    }
-    tls = options.tls
-    try:
-        try:
-            raw = _Connection(**settings, **_tls_settings(tls))
-        except RuntimeError:
-            # MySQL's newer logins need TLS, or else the package cryptography; on this machine TLS is off by default.
-            if tls is not None or options.ssl is False:
-                raise
-            raw = _Connection(**settings, **_tls_settings(MySqlTls()))
-    except pymysql.MySQLError as error:
-        raise _login_error(error, what) from error
-    except RuntimeError as error:
-        hint = "give the connection `ssl: true`, or install the package cryptography"
-        raise DriverError(
-            f"{what}: the login needs an encrypted connection", hint=hint, code="mysql.login_method"
-        ) from error
-    raw._read_timeout = options.read_timeout
-    return raw
-
-
-def _tls_settings(tls: MySqlTls | None) -> dict[str, Any]:
-    if tls is None:
-        return {"ssl_disabled": True}
-    verify = tls.ca is not None if tls.verify is None else tls.verify
-    try:
-        context = ssl.create_default_context(cafile=tls.ca)
-        # Certificates that servers make for themselves lack what Python 3.13 asks for.
-        context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
-        if not verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        named = ", ".join(name for name in (tls.ca, tls.cert, tls.key) if name is not None)
-        raise DriverError(
-            f"the certificates of the connection cannot be used ({named}): {error}",
-            hint="`ca`, `cert` and `key` are PEM files, `key` without a passphrase",
-            code="mysql.tls_files",
-        ) from error
-    return {"ssl": context}
-
-
-def _login_error(error: pymysql.MySQLError, what: str) -> DriverError:
-    number, text = _number_and_text(error)
-    cause = getattr(error, "original_exception", None)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return DriverError(
-            f"{what}: the server's certificate is not to be trusted: {cause.verify_message}",
-            hint="give `ssl: {ca: file.pem}`, and the host by the name in the certificate",
-            code="mysql.tls_certificate",
-        )
-    if isinstance(cause, ssl.SSLError):
-        return explain(2026, text, what=what)
-    if isinstance(cause, socket.gaierror):
-        told = explain(2005, f"there is no host of this name: {cause.strerror}", what=what)
-        told.retryable = False
-        return told
-    if isinstance(cause, OSError):
-        return explain(2003, cause.strerror or "no answer in time", what=what)
-    return explain(number, text, what=what, lost_is_retryable=True)  # nothing was asked of it yet
-
-
-def _number_and_text(error: pymysql.MySQLError) -> tuple[int, str]:
-    number, text = (*error.args, "", "")[:2] if error.args else (0, "")
-    return (number, str(text)) if isinstance(number, int) else (0, str(number))

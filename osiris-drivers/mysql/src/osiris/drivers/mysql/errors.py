@@ -8,7 +8,7 @@ from typing import Any
 
 from osiris.core.errors import DriverError
 
-__all__ = ["LOST", "explain"]
+__all__ = ["LOST", "explain", "not_a_query"]
 
 LOST = "mysql.connection_lost"
 
@@ -116,4 +116,13 @@ def explain(
         retryable=retryable,
         number=number,
         **facts,
+    )
+
+
+def not_a_query(what: str) -> DriverError:
+    """What was run gives no rows."""
+    return DriverError(
+        f"{what}: the statement gives no rows",
+        hint="query is one SELECT (or WITH, VALUES, TABLE, SHOW)",
+        code="mysql.not_a_query",
     )
