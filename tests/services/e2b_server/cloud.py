@@ -1,0 +1,138 @@
+"""What the provider keeps: the sandboxes, the templates, the log, the faults."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .faults import Faults
+from .log import RequestLog
+from .processes import ProcessTable
+from .sandbox import Machine, Sandbox
+from .templates import Templates
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the provider behaves.
+
+    ``exit_event_seconds``: how long the end of a process can be asked for. ``max_lifetime``: seconds that a plan gives
+    a sandbox in all. ``max_sandboxes``: how many may run at once. ``keepalive``: seconds of silence after which a
+    stream gives a sign of life, where the client does not say. ``api_key``: the only right one.
+    """
+
+    api_key: str = "e2b_0000000000000000000000000000000000000000"
+    exit_event_seconds: float = 30.0
+    max_lifetime: float = 86_400.0
+    max_sandboxes: int = 20
+    keepalive: float = 50.0
+
+
+class ApiError(Exception):
+    """An answer of the control plane that is an error."""
+
+    def __init__(self, status: int, message: str, error_code: str | None = None) -> None:
+        """``error_code``: the semantic code where there is one."""
+        super().__init__(message)
+        self.status = status
+        self.error_code = error_code
+
+
+@dataclass(eq=False)
+class Cloud:
+    """The whole provider; lives in the server's event loop."""
+
+    machine: Machine
+    options: Options
+    on_loop: Callable[[Callable[[], Any]], Any]
+    log: RequestLog = field(default_factory=RequestLog)
+    sandboxes: dict[str, Sandbox] = field(default_factory=dict)
+    history: list[Sandbox] = field(default_factory=list)
+    tables: dict[str, ProcessTable] = field(default_factory=dict)
+    idempotent: dict[str, asyncio.Task[Sandbox]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.faults = Faults(self, self.on_loop)
+        self.templates = Templates(self.machine.folder / "templates")
+
+    async def create(self, request: dict[str, Any]) -> Sandbox:
+        """Bring a new sandbox up.
+
+        Raises:
+            ApiError: Unknown template, too long a life, too many sandboxes.
+        """
+        template = self.templates.find(request.get("templateID", ""))
+        if template is None:
+            raise ApiError(404, f"template '{request.get('templateID')}' not found")
+        timeout = request.get("timeout", 300)
+        if timeout > self.options.max_lifetime:
+            raise ApiError(400, f"Timeout cannot be greater than {self.options.max_lifetime / 3600:g} hours")
+        if len(self.sandboxes) >= self.options.max_sandboxes:
+            raise ApiError(429, f"you have reached the maximum number of concurrent sandboxes ({len(self.sandboxes)})")
+        sandbox = Sandbox(
+            sandbox_id="i" + secrets.token_hex(10)[:19],
+            template_id=template.template_id,
+            alias=template.name,
+            machine=self.machine,
+            metadata=request.get("metadata") or {},
+            envs=template.envs | (request.get("envVars") or {}),
+            cpu_count=template.cpu_count,
+            memory_mb=template.memory_mb,
+            request=request,
+        )
+        table = ProcessTable(sandbox, self.options.exit_event_seconds)
+        self.tables[sandbox.sandbox_id] = table
+        self.sandboxes[sandbox.sandbox_id] = sandbox
+        self.history.append(sandbox)
+        sandbox.on_end.append(self.ended)
+        await sandbox.start(table.exited)
+        sandbox.set_end(time.time() + timeout, self.expire)
+        return sandbox
+
+    def running(self, sandbox_id: str) -> Sandbox:
+        """A sandbox that has not ended.
+
+        Raises:
+            ApiError: There is none of that id.
+        """
+        sandbox = self.sandboxes.get(sandbox_id)
+        if sandbox is None:
+            raise ApiError(404, f"sandbox {sandbox_id} not found")
+        return sandbox
+
+    def expire(self, sandbox: Sandbox) -> None:
+        """The time of a sandbox is over."""
+        sandbox.end("expired")
+
+    def ended(self, sandbox: Sandbox) -> None:
+        """A sandbox has ended: forget it, and clear its remains away beside the work."""
+        self.sandboxes.pop(sandbox.sandbox_id, None)
+        asyncio.get_running_loop().run_in_executor(None, sandbox.wait_gone)
+
+    async def kill_for_memory(self, sandbox_id: str, pid: int, exit_code: int | None) -> int:
+        """Kill the largest of a process and its children; gives its pid."""
+        sandbox = self.running(sandbox_id)
+        family = await sandbox.link.ask("processes.children", pid=pid)
+        sizes = await sandbox.link.ask("processes.memory")
+        victim = max(family, key=lambda one: sizes.get(str(one), 0))
+        process = self.tables[sandbox_id].known.get(victim)
+        if process:
+            process.reported_exit_code = exit_code
+        await sandbox.link.ask("processes.signal", pid=victim, number=9)
+        return int(victim)
+
+    async def close(self) -> None:
+        """End all sandboxes and wait until nothing of them is left."""
+        for sandbox in list(self.sandboxes.values()):
+            sandbox.end("stopped")
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(None, one.wait_gone) for one in self.history))
+
+
+PYTHON = str(Path(sys.prefix) / "bin")

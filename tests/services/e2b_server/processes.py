@@ -1,0 +1,307 @@
+"""The processes of a sandbox and the calls that start, watch, feed and signal them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from .sandbox import Sandbox
+from .wire import ConnectError
+
+CHUNK = 32 * 1024
+WAITING = 64
+USERS = ("user", "root")
+
+
+class Subscriber:
+    """One open stream of a process's events: a short queue whose filling stalls the process."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
+        self.closed = False
+
+    async def put(self, event: dict[str, Any]) -> None:
+        """Add an event; waits while the stream is not read."""
+        if not self.closed:
+            await self.queue.put(event)
+
+    def close(self) -> None:
+        """Stop listening, and let those go who wait to add."""
+        self.closed = True
+        while not self.queue.empty():
+            self.queue.get_nowait()
+
+
+class Process:
+    """One process that a client started."""
+
+    def __init__(self, config: dict[str, Any], tag: str | None) -> None:
+        """``config`` as the client gave it."""
+        self.config = config
+        self.tag = tag
+        self.pid = 0
+        self.stdin: int | None = None
+        self.feeding = asyncio.Lock()
+        self.subscribers: list[Subscriber] = []
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.end_event: dict[str, Any] | None = None
+        self.reported_exit_code: int | None = None
+        self.killed_by_deadline = False
+        self.dropped = 0
+        self.tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self.exited.done()
+
+    async def start(self, sandbox: Sandbox, environment: dict[str, str], *, with_stdin: bool) -> None:
+        """Start it in its sandbox.
+
+        Raises:
+            ConnectError: There is no such program or folder.
+        """
+        out, theirs_out = os.pipe()
+        err, theirs_err = os.pipe()
+        if with_stdin:
+            theirs_in, self.stdin = os.pipe()
+            os.set_blocking(self.stdin, False)
+        else:
+            theirs_in = os.open(os.devnull, os.O_RDONLY)
+        args = [self.config.get("cmd", ""), *self.config.get("args", [])]
+        try:
+            self.pid = await sandbox.link.ask(
+                "processes.spawn",
+                (theirs_in, theirs_out, theirs_err),
+                args=args,
+                envs=environment,
+                cwd=self.config.get("cwd") or "~",
+            )
+        except OSError as error:
+            for descriptor in (out, err):
+                os.close(descriptor)
+            self.close_stdin()
+            raise ConnectError("invalid_argument", f"error starting process: {error.strerror}") from error
+        finally:
+            for descriptor in (theirs_in, theirs_out, theirs_err):
+                os.close(descriptor)
+        pumps = [asyncio.create_task(self.pump(out, "stdout")), asyncio.create_task(self.pump(err, "stderr"))]
+        self.tasks = [*pumps, asyncio.create_task(self.conclude(pumps))]
+
+    async def pump(self, descriptor: int, name: str) -> None:
+        """Carry output to whoever listens; drop it where nobody does."""
+        reader = asyncio.StreamReader(limit=CHUNK)
+        pipe = os.fdopen(descriptor, "rb", buffering=0)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+        try:
+            while data := await reader.read(CHUNK):
+                event = {"data": {name: base64.b64encode(data).decode()}}
+                if not self.subscribers:
+                    self.dropped += len(data)
+                for subscriber in list(self.subscribers):
+                    await subscriber.put(event)
+        finally:
+            transport.close()
+
+    async def conclude(self, pumps: list[asyncio.Task[None]]) -> None:
+        """Tell the end once it has ended and its output is closed."""
+        await asyncio.gather(*pumps)
+        event = {"end": describe_end(await self.exited, self.reported_exit_code)}
+        self.end_event = event
+        for subscriber in list(self.subscribers):
+            await subscriber.put(event)
+
+    async def feed(self, data: bytes) -> None:
+        """Write to standard input; waits while the process does not read, and holds everybody else's input."""
+        async with self.feeding:
+            left = memoryview(data)
+            while left:
+                if self.stdin is None:
+                    raise ConnectError("internal", "error writing to stdin: stdin not enabled or closed")
+                try:
+                    left = left[os.write(self.stdin, left) :]
+                except BlockingIOError:
+                    await self.stdin_has_room()
+                except BrokenPipeError as error:
+                    raise ConnectError("internal", "error writing to stdin: broken pipe") from error
+
+    async def stdin_has_room(self) -> None:
+        """Wait until the process has read some of its input, or has ended."""
+        loop, descriptor = asyncio.get_running_loop(), self.stdin
+        assert descriptor is not None
+        room: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(descriptor, lambda: room.done() or room.set_result(None))
+        try:
+            await asyncio.wait({room, self.exited}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_writer(descriptor)
+        if not self.running:
+            self.close_stdin()
+
+    def close_stdin(self) -> None:
+        """Close standard input."""
+        if self.stdin is not None:
+            os.close(self.stdin)
+            self.stdin = None
+
+    def finish(self, status: int) -> None:
+        """Take note of the wait status."""
+        self.exited.set_result(status)
+        if not self.feeding.locked():
+            self.close_stdin()
+
+    def abandon(self) -> None:
+        """The sandbox is gone: stop all that waits."""
+        for task in self.tasks:
+            task.cancel()
+        if not self.exited.done():
+            self.exited.cancel()
+        self.close_stdin()
+
+
+def describe_end(status: int, reported: int | None) -> dict[str, Any]:
+    """The end event of a wait status; a signal gives exit code -1 and its name."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0 or reported is not None:
+        code = reported if reported is not None else code
+        end: dict[str, Any] = {"exitCode": code, "exited": True, "status": f"exit status {code}"}
+        return {**end, "error": f"exit status {code}"} if code else end
+    name = signal.strsignal(-code) or f"signal {-code}"
+    text = f"signal: {name.lower()}"
+    return {"exitCode": -1, "exited": False, "status": text, "error": text}
+
+
+class ProcessTable:
+    """The processes of one sandbox."""
+
+    def __init__(self, sandbox: Sandbox, exit_event_seconds: float) -> None:
+        """``exit_event_seconds``: how long the end of a process can still be asked for."""
+        self.sandbox = sandbox
+        self.exit_event_seconds = exit_event_seconds
+        self.known: dict[int, Process] = {}
+        self.early: dict[int, int] = {}
+        self.starting = 0
+        sandbox.on_end.append(lambda _: self.abandon())
+
+    def exited(self, pid: int, status: int) -> None:
+        """A process of the sandbox has ended; most are not ours to know."""
+        process = self.known.get(pid)
+        if process is None or not process.running:
+            if self.starting:  # it may have ended before its start was answered
+                self.early[pid] = status
+            return
+        process.finish(status)
+        asyncio.get_running_loop().call_later(self.exit_event_seconds, self.forget, process)
+
+    def forget(self, process: Process) -> None:
+        """The end of a process cannot be asked for any more."""
+        if self.known.get(process.pid) is process:
+            del self.known[process.pid]
+
+    def abandon(self) -> None:
+        """The sandbox is gone."""
+        for process in self.known.values():
+            process.abandon()
+
+    async def start(self, request: dict[str, Any]) -> Process:
+        """Start what a StartRequest describes."""
+        config = request.get("process") or {}
+        process = Process(config, request.get("tag"))
+        environment = self.sandbox.environment(config.get("envs") or {})
+        self.starting += 1
+        try:
+            await process.start(self.sandbox, environment, with_stdin=request.get("stdin", True))
+            self.known[process.pid] = process
+            if process.pid in self.early:
+                self.exited(process.pid, self.early.pop(process.pid))
+        finally:
+            self.starting -= 1
+            if not self.starting:
+                self.early.clear()
+        return process
+
+    def find(self, selector: dict[str, Any] | None, *, alive: bool = True) -> Process:
+        """The process that a selector means.
+
+        Raises:
+            ConnectError: There is none (or none alive).
+        """
+        selector = selector or {}
+        for process in self.known.values():
+            meant = process.tag == selector["tag"] if "tag" in selector else process.pid == selector.get("pid")
+            if meant and (process.running or not alive):
+                return process
+        what = f"tag {selector['tag']}" if "tag" in selector else f"pid {selector.get('pid')}"
+        raise ConnectError("not_found", f"process with {what} not found")
+
+    def list(self) -> list[dict[str, Any]]:
+        """The running processes as ListResponse has them, environment included."""
+        return [
+            {"config": process.config, "pid": process.pid} | ({"tag": process.tag} if process.tag else {})
+            for process in self.known.values()
+            if process.running
+        ]
+
+    async def signal(self, process: Process, name: str) -> None:
+        """Signal one process, and only that one."""
+        number = {"SIGNAL_SIGTERM": signal.SIGTERM, "SIGNAL_SIGKILL": signal.SIGKILL}.get(name)
+        if number is None:
+            raise ConnectError("unimplemented", f"invalid signal: {name}")
+        await self.sandbox.link.ask("processes.signal", pid=process.pid, number=int(number))
+
+
+def subscribe(process: Process) -> Subscriber:
+    """Listen to a process from now on."""
+    subscriber = Subscriber()
+    process.subscribers.append(subscriber)
+    return subscriber
+
+
+async def events(process: Process, subscriber: Subscriber, keepalive: float) -> AsyncIterator[dict[str, Any]]:
+    """What a subscriber hears: start, output, end; ``keepalive`` seconds of silence give a sign of life."""
+    try:
+        yield {"start": {"pid": process.pid}}
+        if process.end_event and subscriber.queue.empty():
+            yield process.end_event
+            return
+        while True:
+            try:
+                async with asyncio.timeout(keepalive):
+                    event = await subscriber.queue.get()
+            except TimeoutError:
+                event = {"keepalive": {}}
+            yield event
+            if "end" in event:
+                return
+    finally:
+        process.subscribers.remove(subscriber)
+        subscriber.close()
+
+
+def stdin_of(message: dict[str, Any]) -> bytes:
+    """The bytes that a ProcessInput holds."""
+    given = message.get("input") or {}
+    if "stdin" not in given:
+        raise ConnectError("unimplemented", "invalid input type")
+    return base64.b64decode(given["stdin"])
+
+
+def username(request: web.Request) -> str:
+    """Who a call runs as.
+
+    Raises:
+        ConnectError: There is no such user.
+    """
+    header = request.headers.get("Authorization", "")
+    name = base64.b64decode(header[6:]).decode().partition(":")[0] if header.startswith("Basic ") else "user"
+    if name not in USERS:
+        raise ConnectError("unauthenticated", f"invalid username: '{name}'")
+    return name

@@ -1,0 +1,261 @@
+"""A sandbox: a folder, a first process that keeps all others, a time to die."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import init
+
+ENVD_VERSION = "0.6.13"
+PROFILE = 'PATH="{python}:$PATH"\n'
+FOLDERS = ("home/user", "tmp", "var/tmp", "opt", "mnt", "run", "root", "code")
+
+
+class SandboxGoneError(Exception):
+    """The sandbox died before it could answer."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What all sandboxes of a server have in common.
+
+    ``namespaces``: whether a sandbox has a root folder and processes of its own; else its paths are mapped.
+    ``python``: the folder of the ``python3`` that sandboxes find first. ``exposed``: read-only folders beside the system's.
+    """
+
+    folder: Path
+    namespaces: bool
+    python: str
+    exposed: tuple[str, ...]
+
+
+def python_folders() -> tuple[str, ...]:
+    """Where this Python and what it imports are, outermost folders only, without the system's."""
+    found = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
+    found += [os.path.realpath(path) for path in found]
+    folders: list[str] = []
+    for path in sorted({os.path.normpath(one) for one in found if one and Path(one).is_dir()}, key=len):
+        hidden = path in ("/", "/tmp", "/home", "/root", "/var", "/opt")
+        above = [*folders, *(f"/{name}" for name in init.SYSTEM)]
+        if not hidden and not any(path == one or path.startswith(one + "/") for one in above):
+            folders.append(path)
+    return tuple(folders)
+
+
+class Link:
+    """The server's end of the socket to a sandbox's first process."""
+
+    def __init__(self, on_exit: Callable[[int, int], None], on_close: Callable[[], None]) -> None:
+        """``on_exit(pid, wait status)`` hears of ended processes, ``on_close()`` of the end of the sandbox."""
+        self.on_exit = on_exit
+        self.on_close = on_close
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting: dict[int, asyncio.Future[Any]] = {}
+        self.received = bytearray()
+        self.descriptors: list[int] = []
+        self.next_id = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, config: dict[str, Any], trouble: Path) -> None:
+        """Start the first process; what it complains of goes to ``trouble``."""
+        self.socket, theirs = socket.socketpair()
+        with theirs, trouble.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", init.__file__, json.dumps(config)],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+                env={},
+            )
+        asyncio.get_running_loop().add_reader(self.socket, self.receive)
+
+    async def ask(self, op: str, descriptors: tuple[int, ...] = (), **arguments: Any) -> Any:
+        """Have something done in the sandbox.
+
+        Raises:
+            OSError: It failed there.
+            SandboxGoneError: The sandbox has ended.
+        """
+        if self.socket.fileno() < 0:
+            raise SandboxGoneError
+        self.next_id += 1
+        number = self.next_id
+        self.waiting[number] = asyncio.get_running_loop().create_future()
+        body = json.dumps({"id": number, "op": op, "fds": len(descriptors), **arguments}).encode()
+        frame = len(body).to_bytes(4, "big") + body
+        try:
+            sent = socket.send_fds(self.socket, [frame], list(descriptors))
+            self.socket.sendall(frame[sent:])
+        except OSError as error:
+            raise SandboxGoneError from error
+        return await self.waiting[number]
+
+    def receive(self) -> None:
+        """Take what has come."""
+        flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, 1 << 16, 16, flags)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        self.descriptors += descriptors
+        self.received += data
+        while len(self.received) >= 4 and len(self.received) >= (end := 4 + int.from_bytes(self.received[:4], "big")):
+            message = json.loads(self.received[4:end])
+            del self.received[:end]
+            self.dispatch(message)
+        if not data:
+            self.close()
+
+    def dispatch(self, message: dict[str, Any]) -> None:
+        """Give one message to whom it is for."""
+        if "ready" in message:
+            self.ready.set_result(None)
+        elif "exit" in message:
+            self.on_exit(message["exit"], message["status"])
+        else:
+            given = [self.descriptors.pop(0) for _ in range(message.get("fds", 0))]
+            future = self.waiting.pop(message["id"])
+            if future.done():
+                for descriptor in given:
+                    os.close(descriptor)
+            elif "error" in message:
+                future.set_exception(OSError(message["error"], message["message"]))
+            else:
+                future.set_result((message["result"], given[0]) if given else message["result"])
+
+    def close(self) -> None:
+        """End the sandbox: its first process takes all others with it."""
+        if self.socket.fileno() < 0:
+            return
+        asyncio.get_running_loop().remove_reader(self.socket)
+        self.socket.close()
+        for future in (self.ready, *self.waiting.values()):
+            if not future.done():
+                future.set_exception(SandboxGoneError())
+                future.exception()
+        self.on_close()
+
+
+@dataclass(eq=False)
+class Sandbox:
+    """One sandbox and what the control plane knows of it."""
+
+    sandbox_id: str
+    template_id: str
+    alias: str | None
+    machine: Machine
+    metadata: dict[str, str]
+    envs: dict[str, str]
+    cpu_count: int
+    memory_mb: int
+    request: dict[str, Any]
+    token: str = field(default_factory=lambda: "ea_" + secrets.token_hex(20))
+    started_at: float = field(default_factory=time.time)
+    end_at: float = 0.0
+    state: str = "running"
+    ended_by: str | None = None
+    port_open: bool = True
+    file_metadata: dict[str, dict[str, str]] = field(default_factory=dict)
+    streams: set[Callable[[], None]] = field(default_factory=set)
+    on_end: list[Callable[[Sandbox], None]] = field(default_factory=list)
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the sandbox is on this machine."""
+        return self.machine.folder / self.sandbox_id
+
+    @property
+    def root(self) -> Path:
+        """What the sandbox sees as ``/``, as far as it is its own."""
+        return self.folder / "root"
+
+    @property
+    def marker(self) -> str:
+        """An environment entry that every process of the sandbox has."""
+        return f"E2B_SANDBOX_ID={self.sandbox_id}"
+
+    async def start(self, on_exit: Callable[[int, int], None]) -> None:
+        """Bring the sandbox up; ``on_exit(pid, wait status)`` hears of its ended processes.
+
+        Raises:
+            SandboxGoneError: It did not come up; says what its first process complained of.
+        """
+        for name in FOLDERS:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        (self.root / "tmp").chmod(0o1777)
+        (self.root / "home/user/.profile").write_text(PROFILE.format(python=self.machine.python))
+        self.link = Link(on_exit, lambda: self.end("crashed"))
+        config = {
+            "namespaces": self.machine.namespaces,
+            "root": str(self.root),
+            "exposed": self.machine.exposed,
+            "marker": self.marker,
+            "probe": False,
+        }
+        self.link.start(config, self.folder / "init.log")
+        try:
+            await self.link.ready
+        except SandboxGoneError as error:
+            raise SandboxGoneError((self.folder / "init.log").read_text(errors="replace")) from error
+
+    def environment(self, more: dict[str, str]) -> dict[str, str]:
+        """What a process of the sandbox finds around it."""
+        return {
+            "PATH": f"{self.machine.python}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": init.HOME,
+            "USER": "user",
+            "LOGNAME": "user",
+            "E2B_SANDBOX": "true",
+            "E2B_TEMPLATE_ID": self.template_id,
+            **self.envs,
+            **more,
+            "E2B_SANDBOX_ID": self.sandbox_id,
+        }
+
+    def set_end(self, at: float, on_timeout: Callable[[Sandbox], None]) -> None:
+        """Let the sandbox die at a time of the wall clock."""
+        if self.timer:
+            self.timer.cancel()
+        self.end_at = at
+        self.timer = asyncio.get_running_loop().call_later(max(0.0, at - time.time()), on_timeout, self)
+
+    def cut_streams(self) -> None:
+        """Cut every open connection to the sandbox."""
+        for cut in list(self.streams):
+            cut()
+
+    def end(self, by: str) -> None:
+        """End the sandbox and everything in it, once; ``by``: killed, expired, crashed, stopped."""
+        if self.ended_by:
+            return
+        self.ended_by = by
+        if self.timer:
+            self.timer.cancel()
+        self.cut_streams()
+        self.link.close()
+        for heard in self.on_end:
+            heard(self)
+
+    def wait_gone(self) -> None:
+        """Block until no process of the sandbox is left, then remove its folder."""
+        if self.link.process:
+            self.link.process.wait()
+        if not self.machine.namespaces:
+            init.Processes(init.Paths(""), self.marker, in_namespace=False).kill_rest()
+        shutil.rmtree(self.folder, ignore_errors=True)
