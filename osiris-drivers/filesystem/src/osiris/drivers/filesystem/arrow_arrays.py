@@ -13,6 +13,8 @@ from itertools import accumulate
 
 import pyarrow as pa
 
+from osiris.drivers.filesystem.arrow_functions import cast
+
 __all__ = ["bits", "bytes_array", "constant", "text_array"]
 
 
@@ -45,7 +47,7 @@ def bits(flags: Iterable[bool]) -> pa.Buffer:
 
 
 def _packed(flags: bytes) -> pa.Buffer:
-    packed = pa.Array.from_buffers(pa.uint8(), len(flags), [None, pa.py_buffer(flags)]).cast(pa.bool_())
+    packed = cast(pa.Array.from_buffers(pa.uint8(), len(flags), [None, pa.py_buffer(flags)]), pa.bool_())
     return packed.buffers()[1]
 
 
@@ -53,4 +55,4 @@ def _packed(flags: bytes) -> pa.Buffer:
 def constant(text: str, kind: pa.DataType | None = None) -> pa.Scalar:
     """The scalar that ``text`` is of the type; ``pa.scalar`` has the same flaw as ``pa.array``."""
     made = text_array([text])
-    return (made if kind is None else made.cast(kind))[0]
+    return (made if kind is None else cast(made, kind))[0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import binascii
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.arrow_arrays import bytes_array, constant, text_array
 from osiris.drivers.filesystem.csv_inference import TEXT, Exact
 
@@ -35,17 +35,17 @@ def declared(kind: pa.DataType) -> Exact:
         trimmed = pc.utf8_trim_whitespace(text)
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
             trimmed = pc.replace_substring_regex(trimmed, r"^\+(\d|\.)", r"\1")
-        return trimmed.cast(kind)
+        return pc.cast(trimmed, kind)
 
     return Exact(kind, parse)
 
 
 def declared_date(sample: pa.Array) -> Exact:
     """How to read a column of ``parse_dates``: dates, timestamps, or timestamps with a zone, as the sample has it."""
-    values = pc.utf8_trim_whitespace(sample.drop_null())
+    values = pc.utf8_trim_whitespace(pc.drop_null(sample))
     for kind in (pa.date32(), pa.timestamp("us", "UTC")):
         try:
-            values.cast(kind)
+            pc.cast(values, kind)
         except pa.ArrowInvalid:
             continue
         if len(values):
@@ -56,17 +56,15 @@ def declared_date(sample: pa.Array) -> Exact:
 def _boolean(text: pa.Array) -> pa.Array:
     lower = pc.utf8_lower(pc.utf8_trim_whitespace(text))
     true, false = pc.is_in(lower, _TRUE), pc.is_in(lower, _FALSE)
-    known = pc.or_(pc.or_(true, false), text.is_null())
+    known = pc.or_(pc.or_(true, false), pc.is_null(text))
     if not pc.all(known).as_py():
         raise pa.ArrowInvalid("not a boolean")
-    return pc.if_else(text.is_null(), pa.nulls(1, pa.bool_())[0], true)
+    return pc.if_else(pc.is_null(text), pa.nulls(1, pa.bool_())[0], true)
 
 
 def _time(text: pa.Array) -> pa.Array:
-    moments = pc.binary_join_element_wise(constant("1970-01-01"), pc.utf8_trim_whitespace(text), constant(" ")).cast(
-        pa.timestamp("us")
-    )
-    return moments.cast(pa.time64("us"))
+    moments = pc.binary_join_element_wise(constant("1970-01-01"), pc.utf8_trim_whitespace(text), constant(" "))
+    return pc.cast(pc.cast(moments, pa.timestamp("us")), pa.time64("us"))
 
 
 def _binary(text: pa.Array) -> pa.Array:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from osiris.core.errors import DriverError
+from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.arrow_arrays import bytes_array, constant
 from osiris.drivers.filesystem.csv_text import to_text
 from osiris.drivers.filesystem.value_text import BinaryForm, form_of
@@ -97,14 +97,14 @@ class CsvFormatter:
             return column, False
         text = to_text(column, form=form_of(field), binary=self._form.binary, column=field.name)
         if quoting == "all" or (quoting == "nonnumeric" and not _is_number(field.type)):
-            return self._quote(text, text.is_valid()), True
+            return self._quote(text, pc.is_valid(text)), True
         if self._has_no_special(field.type):
             return text, False
         mask = self._needs_quotes(text)
         if mask is None:
             return text, False
         if quoting == "none":
-            value = text.filter(mask)[0].as_py()
+            value = pc.filter(text, mask)[0].as_py()
             raise self._unquotable(field.name, value)
         return self._quote(text, mask), True
 
@@ -130,19 +130,19 @@ class CsvFormatter:
         mask = like_null
         for character in found:
             mask = pc.or_(mask, pc.match_substring(text, character.decode()))
-        mask = pc.and_kleene(mask, text.is_valid())
+        mask = pc.and_kleene(mask, pc.is_valid(text))
         return mask if pc.any(mask).as_py() else None  # a slice may see the bytes of its neighbours
 
     def _quote(self, text: pa.Array, mask: pa.Array) -> pa.Array:
-        values = text.filter(mask)
+        values = pc.filter(text, mask)
         binary = pa.large_binary() if pa.types.is_large_string(text.type) else pa.binary()
-        values = pc.replace_substring(values, '"', '""').cast(binary)
+        values = pc.cast(pc.replace_substring(values, '"', '""'), binary)
         buffers = values.buffers()
         raw = b"" if buffers[2] is None else buffers[2].to_pybytes().translate(self._hide)
         hidden = pa.Array.from_buffers(binary, len(values), [None, buffers[1], pa.py_buffer(raw)], offset=values.offset)
-        quote, nothing = bytes_array([_QUOTE])[0].cast(binary), bytes_array([b""])[0].cast(binary)
+        quote, nothing = pc.cast(bytes_array([_QUOTE])[0], binary), pc.cast(bytes_array([b""])[0], binary)
         quoted = pc.binary_join_element_wise(quote, hidden, quote, nothing)
-        marked = pc.replace_with_mask(text.cast(binary), mask, quoted)
+        marked = pc.replace_with_mask(pc.cast(text, binary), mask, quoted)
         # Called text again without looking at it: pyarrow's writer would refuse the stand-ins.
         return pa.Array.from_buffers(text.type, len(marked), marked.buffers(), offset=marked.offset)
 

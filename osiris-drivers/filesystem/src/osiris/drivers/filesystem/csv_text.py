@@ -21,8 +21,8 @@ A column whose text in a file had another form that is as exact says so in its f
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.arrow_arrays import text_array
 from osiris.drivers.filesystem.json_text import JsonForm, json_tokens
 from osiris.drivers.filesystem.value_text import BinaryForm, scalar_text
@@ -52,7 +52,7 @@ def to_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", colu
     if pa.types.is_run_end_encoded(kind):
         return to_text(pc.run_end_decode(array), form=form, binary=binary, column=column)
     if pa.types.is_nested(kind):
-        nulls = array.is_null().to_pylist()
+        nulls = pc.is_null(array).to_pylist()
         tokens = json_tokens(array, _NESTED, column)
         return text_array([None if null else token for null, token in zip(nulls, tokens, strict=True)])
     return scalar_text(array, form=form, binary=binary, column=column)

@@ -10,9 +10,9 @@ from json.encoder import encode_basestring
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from osiris.core.errors import DriverError
+from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.value_text import BinaryForm, form_of, is_bytes, scalar_text
 
 __all__ = ["JsonForm", "json_tokens"]
@@ -97,7 +97,7 @@ def _float_tokens(array: pa.Array, form: JsonForm, column: str) -> list[str]:
     if pc.all(pc.is_finite(array)).as_py() in (True, None):
         return texts
     if form.non_finite == "error":
-        bad = array.filter(pc.invert(pc.is_finite(array)))[0]
+        bad = pc.filter(array, pc.invert(pc.is_finite(array)))[0]
         raise DriverError(
             f"column {column!r} holds {bad}, which JSON cannot say",
             hint="set `non_finite: null` or `non_finite: string`, or replace the value before",
@@ -114,7 +114,7 @@ def _struct_tokens(array: pa.StructArray, form: JsonForm, column: str) -> list[s
         json_tokens(child, form, column, raw=form_of(array.type.field(index)) == "json")
         for index, child in enumerate(array.flatten())
     ]
-    nulls = array.is_null().to_pylist()
+    nulls = pc.is_null(array).to_pylist()
     if not children:
         return ["null" if null else "{}" for null in nulls]
     return [
@@ -147,7 +147,7 @@ def _spans(lengths: list[int | None]) -> Iterator[slice | None]:
 def _map_tokens(array: pa.MapArray, form: JsonForm, column: str) -> list[str]:
     keys, values = json_tokens(array.keys, form, column), json_tokens(array.items, form, column)
     as_object = pa.types.is_string(array.type.key_type) or pa.types.is_large_string(array.type.key_type)
-    offsets, nulls = array.offsets.to_pylist(), array.is_null().to_pylist()
+    offsets, nulls = array.offsets.to_pylist(), pc.is_null(array).to_pylist()
     found = []
     for null, start, end in zip(nulls, offsets, offsets[1:], strict=False):
         pairs = zip(keys[start:end], values[start:end], strict=True)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from osiris.core.errors import DriverError
+from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.arrow_arrays import constant, text_array
 
 __all__ = ["FORM", "BinaryForm", "form_of", "is_bytes", "scalar_text"]
@@ -47,7 +47,7 @@ def scalar_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", 
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return array
     if pa.types.is_string_view(kind):
-        return array.cast(pa.large_string())
+        return pc.cast(array, pa.large_string())
     if pa.types.is_floating(kind):
         return _float_text(array, form)
     if pa.types.is_decimal(kind):
@@ -57,14 +57,14 @@ def scalar_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", 
     if pa.types.is_date(kind):
         return _date_text(array, column)
     if pa.types.is_time(kind):
-        return _without_zero_fraction(array.cast(pa.string()))
+        return _without_zero_fraction(pc.cast(array, pa.string()))
     if pa.types.is_duration(kind):
         return _duration_text(array)
     if pa.types.is_interval(kind):
         return text_array([None if value is None else _interval_text(value) for value in array.to_pylist()])
     if is_bytes(kind):
         return _binary_text(array, binary)
-    return array.cast(pa.string())  # integers, booleans, null
+    return pc.cast(array, pa.string())  # integers, booleans, null
 
 
 def is_bytes(kind: pa.DataType) -> bool:
@@ -79,13 +79,13 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 def _float_text(array: pa.Array, form: str) -> pa.Array:
     if pa.types.is_float16(array.type):
-        array = array.cast(pa.float32())
+        array = pc.cast(array, pa.float32())
     text = _python_text(array)
     return pc.replace_substring_regex(text, r"\.0$", "") if form == "plain" else text
 
 
 def _python_text(array: pa.Array) -> pa.Array:
-    text = array.cast(pa.string())
+    text = pc.cast(array, pa.string())
     kind = array.type
     size, finite = pc.abs(array), pc.is_finite(array)
     # Beyond, Arrow writes 1e+10, and 134217730 for the 32-bit float that is 134217728.
@@ -101,9 +101,9 @@ def _python_text(array: pa.Array) -> pa.Array:
     if pc.any(whole).as_py():
         text = pc.if_else(whole, pc.binary_join_element_wise(text, constant("0"), constant(".")), text)
     # Arrow and Python choose other forms for what is very small or large; there are few of these.
-    odd = pc.and_kleene(pc.and_not(finite, plain), array.is_valid())
+    odd = pc.and_kleene(pc.and_not(finite, plain), pc.is_valid(array))
     if pc.any(odd).as_py():
-        text = pc.replace_with_mask(text, odd, text_array(_float_reprs(array.filter(odd))))
+        text = pc.replace_with_mask(text, odd, text_array(_float_reprs(pc.filter(array, odd))))
     return text
 
 
@@ -112,7 +112,7 @@ def _float_reprs(values: pa.Array) -> list[str]:
     if pa.types.is_float64(values.type):
         return [repr(number) for number in numbers]
     # The shortest text of a small 32-bit float is Arrow's: Python's would show the 64-bit neighbour.
-    texts = values.cast(pa.string()).to_pylist()
+    texts = pc.cast(values, pa.string()).to_pylist()
     return [
         repr(number) if abs(number) >= 1 else _python_form(text) for number, text in zip(numbers, texts, strict=True)
     ]
@@ -132,11 +132,11 @@ def _joined(*parts: pa.Array | pa.Scalar) -> pa.Array:
 def _decimal_text(array: pa.Array) -> pa.Array:
     kind = array.type
     if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
-        array = array.cast(pa.decimal128(kind.precision, kind.scale))
+        array = pc.cast(array, pa.decimal128(kind.precision, kind.scale))
     scale = kind.scale
     if 0 <= scale <= 6:  # beyond that Arrow writes 0.0000000 as 0E-7
-        return array.cast(pa.string())
-    digits = _rescale(array, 0).cast(pa.string())
+        return pc.cast(array, pa.string())
+    digits = pc.cast(_rescale(array, 0), pa.string())
     if scale < 0:
         zeros = pc.if_else(pc.equal(digits, constant("0")), constant(""), constant("0" * -scale))
         return _joined(digits, zeros)
@@ -150,7 +150,7 @@ def _timestamp_text(array: pa.Array, form: str, column: str) -> pa.Array:
     zone = array.type.tz
     if zone is None:
         return _naive_text(array, form, column)
-    utc = array.cast(pa.timestamp(array.type.unit))
+    utc = pc.cast(array, pa.timestamp(array.type.unit))
     if zone.upper() in ("UTC", "Z", "ETC/UTC", "+00:00"):
         return _joined(_naive_text(utc, form, column), constant("+00:00"))
     try:
@@ -163,10 +163,11 @@ def _timestamp_text(array: pa.Array, form: str, column: str) -> pa.Array:
             column=column,
         ) from error
     offsets = pc.divide(
-        pc.subtract(local.cast(pa.int64()), utc.cast(pa.int64())), constant(str(_SECONDS[array.type.unit]), pa.int64())
+        pc.subtract(pc.cast(local, pa.int64()), pc.cast(utc, pa.int64())),
+        constant(str(_SECONDS[array.type.unit]), pa.int64()),
     ).dictionary_encode()
     texts = text_array([_offset_text(seconds) for seconds in offsets.dictionary.to_pylist()])
-    return _joined(_naive_text(local, form, column), texts.take(offsets.indices))
+    return _joined(_naive_text(local, form, column), pc.take(texts, offsets.indices))
 
 
 def _offset_text(seconds: int) -> str:
@@ -181,32 +182,32 @@ def _naive_text(array: pa.Array, form: str, column: str) -> pa.Array:
     if form.startswith("fraction="):
         wanted = {"0": "s", "3": "ms", "6": "us", "9": "ns"}[form.removeprefix("fraction=")]
         if _DIGITS[wanted] >= _DIGITS[unit] or pc.all(_is_whole(array, wanted)).as_py() is not False:
-            return array.cast(pa.timestamp(wanted)).cast(pa.string())
+            return pc.cast(pc.cast(array, pa.timestamp(wanted)), pa.string())
     if unit == "s":
-        return array.cast(pa.string())
+        return pc.cast(array, pa.string())
     whole = _is_whole(array, "s")
     if pc.all(whole).as_py() is not False:
-        return array.cast(pa.timestamp("s")).cast(pa.string())
-    full = array.cast(pa.string())
+        return pc.cast(pc.cast(array, pa.timestamp("s")), pa.string())
+    full = pc.cast(array, pa.string())
     return pc.if_else(whole, pc.utf8_slice_codeunits(full, 0, -1 - _DIGITS[unit]), full)
 
 
 def _is_whole(array: pa.Array, unit: str) -> pa.Array:
     """Which timestamps lose nothing in the coarser ``unit``."""
     ratio = constant(str(_SECONDS[array.type.unit] // _SECONDS[unit]), pa.int64())
-    number = array.cast(pa.int64())
+    number = pc.cast(array, pa.int64())
     return pc.equal(pc.multiply(pc.divide(number, ratio), ratio), number)
 
 
 def _date_text(array: pa.Array, column: str) -> pa.Array:
     if pa.types.is_date64(array.type):
-        array = array.cast(pa.date32())
+        array = pc.cast(array, pa.date32())
     _check_range(array, 1, column)
-    return array.cast(pa.string())
+    return pc.cast(array, pa.string())
 
 
 def _check_range(array: pa.Array, per_day: int, column: str) -> None:
-    storage = array.cast(pa.int32() if pa.types.is_date32(array.type) else pa.int64())
+    storage = pc.cast(array, pa.int32() if pa.types.is_date32(array.type) else pa.int64())
     ends = pc.min_max(storage).as_py()
     if ends["min"] is None or (ends["min"] >= _FIRST_DAY * per_day and ends["max"] < (_LAST_DAY + 1) * per_day):
         return
@@ -224,7 +225,7 @@ def _without_zero_fraction(text: pa.Array) -> pa.Array:
 
 
 def _duration_text(array: pa.Array) -> pa.Array:
-    digits = array.cast(pa.int64()).cast(pa.decimal128(38, 0))
+    digits = pc.cast(pc.cast(array, pa.int64()), pa.decimal128(38, 0))
     return _without_zero_fraction(_decimal_text(_rescale(digits, _DIGITS[array.type.unit])))
 
 
