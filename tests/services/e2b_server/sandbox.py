@@ -16,11 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import init
+from .guest.namespaces import SYSTEM
+from .guest.paths import HOME, Paths
+from .guest.processes import Processes
 
 ENVD_VERSION = "0.6.13"
 PROFILE = 'PATH="{python}:$PATH"\n'
 FOLDERS = ("home/user", "tmp", "var/tmp", "opt", "mnt", "run", "root", "code")
+LOADER = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+"""What this Python may need to start, and so a sandbox's."""
 
 
 class SandboxGoneError(Exception):
@@ -32,7 +36,8 @@ class Machine:
     """What all sandboxes of a server have in common.
 
     ``namespaces``: whether a sandbox has a root folder and processes of its own; else its paths are mapped.
-    ``python``: the folder of the ``python3`` that sandboxes find first. ``exposed``: read-only folders beside the system's.
+    ``python``: the folder of the ``python3`` that sandboxes find first. ``exposed``: folders of the machine to be
+    read there, beside the system's.
     """
 
     folder: Path
@@ -48,10 +53,15 @@ def python_folders() -> tuple[str, ...]:
     folders: list[str] = []
     for path in sorted({os.path.normpath(one) for one in found if one and Path(one).is_dir()}, key=len):
         hidden = path in ("/", "/tmp", "/home", "/root", "/var", "/opt")
-        above = [*folders, *(f"/{name}" for name in init.SYSTEM)]
+        above = [*folders, *(f"/{name}" for name in SYSTEM)]
         if not hidden and not any(path == one or path.startswith(one + "/") for one in above):
             folders.append(path)
     return tuple(folders)
+
+
+def first_process(config: dict[str, Any]) -> list[str]:
+    """The command line of a sandbox's first process."""
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("guest")), json.dumps(config)]
 
 
 class Link:
@@ -73,12 +83,12 @@ class Link:
         self.socket, theirs = socket.socketpair()
         with theirs, trouble.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", init.__file__, json.dumps(config)],
+                first_process(config),
                 stdin=theirs,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
-                env={},
+                env=LOADER,
             )
         asyncio.get_running_loop().add_reader(self.socket, self.receive)
 
@@ -208,17 +218,17 @@ class Sandbox:
             "marker": self.marker,
             "probe": False,
         }
-        self.link.start(config, self.folder / "init.log")
+        self.link.start(config, self.folder / "first-process.log")
         try:
             await self.link.ready
         except SandboxGoneError as error:
-            raise SandboxGoneError((self.folder / "init.log").read_text(errors="replace")) from error
+            raise SandboxGoneError((self.folder / "first-process.log").read_text(errors="replace")) from error
 
     def environment(self, more: dict[str, str]) -> dict[str, str]:
         """What a process of the sandbox finds around it."""
-        return {
+        return LOADER | {
             "PATH": f"{self.machine.python}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": init.HOME,
+            "HOME": HOME,
             "USER": "user",
             "LOGNAME": "user",
             "E2B_SANDBOX": "true",
@@ -257,5 +267,5 @@ class Sandbox:
         if self.link.process:
             self.link.process.wait()
         if not self.machine.namespaces:
-            init.Processes(init.Paths(""), self.marker, in_namespace=False).kill_rest()
+            Processes(Paths(""), self.marker, in_namespace=False).kill_rest()
         shutil.rmtree(self.folder, ignore_errors=True)

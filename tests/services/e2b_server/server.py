@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable
@@ -18,14 +16,14 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from . import init, streams, wire
+from . import streams, wire
 from .cloud import PYTHON, ApiError, Cloud, Options
 from .control_plane import ControlPlane
 from .daemon import ProcessCalls, health, may_enter
 from .faults import Faults
 from .filesystem import FilesystemCalls, Transfers
 from .log import Entry, RequestLog
-from .sandbox import Machine, Sandbox, SandboxGoneError, python_folders
+from .sandbox import Machine, Sandbox, SandboxGoneError, first_process, python_folders
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Isolation = Literal["auto", "namespaces", "paths"]
@@ -182,7 +180,7 @@ def allows_namespaces(folder: Path, exposed: tuple[str, ...]) -> bool:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         done = subprocess.run(
-            [sys.executable, "-I", "-S", init.__file__, json.dumps(config)],
+            first_process(config),
             stdin=theirs,
             capture_output=True,
             check=False,

@@ -1,0 +1,139 @@
+"""The processes of a sandbox: started, signalled, counted, reaped."""
+
+# ruff: noqa: PTH
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Paths(Protocol):
+    """Where the paths of the sandbox are."""
+
+    def inside(self, path: str) -> str:
+        """A path of the sandbox as this process must open it."""
+        ...
+
+    def in_text(self, text: str) -> str:
+        """A command line with such paths in it."""
+        ...
+
+
+class Processes:
+    """Starts processes and signals them."""
+
+    def __init__(self, paths: Paths, marker: str, in_namespace: bool) -> None:
+        """``marker``: an environment entry that every process of this sandbox has."""
+        self.paths = paths
+        self.marker = marker.encode()
+        self.in_namespace = in_namespace
+
+    def spawn(self, args: list[str], envs: dict[str, str], cwd: str, descriptors: list[int]) -> int:
+        """Start a program; raises the OSError of what kept it from starting."""
+        args = [self.paths.in_text(arg) for arg in args]
+        envs = {name: self.paths.in_text(value) for name, value in envs.items()}
+        folder = self.paths.inside(cwd)
+        ready, trouble = os.pipe2(os.O_CLOEXEC)
+        child = os.fork()
+        if child == 0:
+            self.become(args, envs, folder, descriptors, trouble)
+        os.close(trouble)
+        with os.fdopen(ready, "rb") as pipe:
+            failed = pipe.read()
+        if failed:
+            os.waitpid(child, 0)
+            number, name = json.loads(failed)
+            raise OSError(number, os.strerror(number), name)
+        return child
+
+    def become(self, args: list[str], envs: dict[str, str], folder: str, descriptors: list[int], trouble: int) -> None:
+        """In the new process: turn into the program, or say why not. Does not return."""
+        where = folder
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            for target, descriptor in enumerate(descriptors):
+                os.dup2(descriptor, target, inheritable=True)
+            os.chdir(folder)
+            where = args[0]
+            os.execvpe(args[0], args, envs)
+        except OSError as error:
+            os.write(trouble, json.dumps([error.errno, where]).encode())
+        finally:
+            os._exit(127)
+
+    def all(self) -> list[int]:
+        """The pids of the sandbox's processes, this one left out."""
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+        return pids if self.in_namespace else [pid for pid in pids if self.is_ours(pid)]
+
+    def is_ours(self, pid: int) -> bool:
+        """Whether a process carries the sandbox's marker."""
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                return self.marker in file.read().split(b"\0")
+        except OSError:
+            return False
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to every process of the sandbox."""
+        for pid in self.all():
+            self.signal(pid, number)
+
+    def signal(self, pid: int, number: int) -> bool:
+        """Send a signal to one process; False where it is gone."""
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def kill_rest(self) -> None:
+        """Kill all that is left, until nothing is; a namespace does that by itself."""
+        while not self.in_namespace and (pids := self.all()):
+            for pid in pids:
+                self.signal(pid, signal.SIGKILL)
+            reap(lambda pid, status: None)
+
+    def memory(self) -> dict[int, int]:
+        """Resident bytes by pid."""
+        sizes = {}
+        for pid in self.all():
+            try:
+                with open(f"/proc/{pid}/statm") as file:
+                    sizes[pid] = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            except (OSError, IndexError):
+                continue
+        return sizes
+
+    def children(self, pid: int) -> list[int]:
+        """A process and all below it."""
+        parents: dict[int, list[int]] = {}
+        for other in self.all():
+            try:
+                with open(f"/proc/{other}/stat") as file:
+                    parent = int(file.read().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            parents.setdefault(parent, []).append(other)
+        family = [pid]
+        for one in family:
+            family += parents.get(one, [])
+        return family
+
+
+def reap(report: Callable[[int, int], None]) -> None:
+    """Collect the processes that have ended."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        report(pid, status)
