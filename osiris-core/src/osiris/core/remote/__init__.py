@@ -8,10 +8,10 @@ what it told), ``echo`` (what drivers print), ``place`` (where a worker finds wh
 themselves, for whoever wants to look).
 """
 
-from osiris.core.remote.assignment import Assignment, Secrets
+from osiris.core.remote.assignment import Assignment, Secrets, hide
 from osiris.core.remote.client import WorkerBugError, WorkerClient
 from osiris.core.remote.echo import Echo
-from osiris.core.remote.execution import distributions_of, run_remotely
+from osiris.core.remote.execution import distributions_of, refuse_registered, run_remotely
 from osiris.core.remote.place import Place
 from osiris.core.remote.transport import INTERRUPTED, SubprocessTransport, Transport
 
@@ -26,5 +26,7 @@ __all__ = [
     "WorkerBugError",
     "WorkerClient",
     "distributions_of",
+    "hide",
+    "refuse_registered",
     "run_remotely",
 ]

@@ -15,7 +15,7 @@ from osiris.core.errors import ExecutionError, UsageError
 from osiris.core.execution_adapter import PreparedRun, RunOptions
 from osiris.core.planning import Plan
 
-__all__ = ["Assignment", "Secrets"]
+__all__ = ["Assignment", "Secrets", "hide"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,3 +155,8 @@ class Secrets:
         for value in hidden:
             REDACTOR.add(value)
         return cls(values)
+
+
+def hide(value: str) -> None:
+    """Have a value replaced by ``***`` in whatever this process tells: an adapter's own key, say."""
+    REDACTOR.add(value)

@@ -23,7 +23,7 @@ from osiris.core.remote.client import WorkerBugError, WorkerClient
 from osiris.core.remote.place import Place, SameMachine
 from osiris.core.remote.transport import Transport
 
-__all__ = ["distributions_of", "run_remotely"]
+__all__ = ["distributions_of", "refuse_registered", "run_remotely"]
 
 _TICK = 0.5
 _TERM_PATIENCE = 3.0
@@ -64,7 +64,7 @@ def run_remotely(
     plan = prepared.package
     if not isinstance(plan, Plan):
         raise UsageError("this PreparedRun has no plan", hint="make it with osiris.core.engine.prepare")
-    _refuse_registered(plan)
+    refuse_registered(plan)
     return _RemoteRun(prepared, plan, context, report, patience, silence, heartbeat, place or SameMachine()).go(connect)
 
 
@@ -201,7 +201,12 @@ def distributions_of(plan: Plan) -> dict[str, str]:
     return {"osiris-core": core_version(), **dict(owner for owner in owners if owner is not None)}
 
 
-def _refuse_registered(plan: Plan) -> None:
+def refuse_registered(plan: Plan) -> None:
+    """See that every driver of a plan can be had in another process.
+
+    Raises:
+        PluginNotFoundError: One is not installed, only registered in this process.
+    """
     for step in plan.steps:
         if DriverRegistry.is_registered(step.driver):
             raise PluginNotFoundError(

@@ -1,0 +1,7 @@
+"""What :class:`~osiris.remote.e2b_transparent_proxy.E2BTransparentProxy` is made of.
+
+``sdk`` is the one module that imports E2B's SDK, ``failure`` what becomes of its errors. Before a run: ``options``,
+``wheels``, ``requirements``, ``modules``, ``inputs`` (what has to travel), ``cargo`` (packed), ``template``, ``berth``
+(a sandbox made ready). While it goes: ``channel`` (the worker's input and output), ``lease`` (the sandbox's life),
+``mirror`` (paths here and there). Afterwards: ``homecoming``. ``outpost`` is the program that runs in the sandbox.
+"""

@@ -1,0 +1,54 @@
+"""The sandbox's life: extended while this process lives, so that a sandbox whose owner died dies, too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from osiris.core.errors import OsirisError
+from osiris.remote.e2b.failure import GONE
+from osiris.remote.e2b.sdk import Sandbox
+
+__all__ = ["Lease"]
+
+
+class Lease:
+    """Extends a sandbox's life by ``seconds``, three times in that time.
+
+    Args:
+        sandbox: Whose life.
+        seconds: How long it lives on when nobody extends it.
+        on_limit: Called once where E2B grants no more: the plan's longest life is reached.
+    """
+
+    def __init__(self, sandbox: Sandbox, seconds: int, on_limit: Callable[[OsirisError], object]) -> None:
+        self._sandbox = sandbox
+        self._seconds = seconds
+        self._on_limit = on_limit
+        self.ends = monotonic() + seconds
+        """When, by the monotonic clock, its time is over if nothing is done."""
+
+    @property
+    def over(self) -> bool:
+        """Whether its time is over."""
+        return monotonic() >= self.ends
+
+    async def keep(self) -> None:
+        """Extend it for ever; ends when the sandbox is gone, or E2B grants no more."""
+        while True:
+            await asyncio.sleep(self._seconds / 3)
+            while True:
+                begun = monotonic()
+                try:
+                    await self._sandbox.extend(self._seconds)
+                except OsirisError as error:
+                    if error.code == GONE:
+                        return
+                    if not error.retryable:
+                        self._on_limit(error)
+                        return
+                    await asyncio.sleep(min(1.0, self._seconds / 10))
+                else:
+                    self.ends = begun + self._seconds
+                    break

@@ -1,0 +1,187 @@
+"""The program that runs in the sandbox beside the engine: unpacks what came, starts the worker, packs what goes home.
+
+Standard library only, one file: it is sent, and started before anything else is there. It takes the name of a task
+and, for most, a JSON object; it answers with one JSON object on standard output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+_BLOCK = 1024 * 1024
+
+
+def unpack(task: dict[str, Any]) -> dict[str, Any]:
+    """Unpack the cargo: wheels to ``packages``, files to ``fs``; note how everything looks before the run.
+
+    ``folder``: where all of it is; ``cargo``: the archive's name and sha256; ``folders``: to be made in ``fs``.
+    """
+    root = Path(task["folder"])
+    archive = root / task["cargo"]["name"]
+    if _sha256(archive) != task["cargo"]["sha256"]:
+        return {"error": "the cargo was damaged on its way"}
+    for name in ("packages", "modules", "fs", "worker"):
+        (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tarfile.open(archive) as tar:
+        if hasattr(tarfile, "fully_trusted_filter"):  # ours: the hash says so
+            tar.extraction_filter = tarfile.fully_trusted_filter
+        tar.extractall(root)  # noqa: S202
+    for wheel in sorted((root / "wheels").glob("*.whl")):
+        with zipfile.ZipFile(wheel) as content:
+            content.extractall(root / "packages")  # noqa: S202
+    for folder in task["folders"]:
+        (root / "fs" / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    for item in task["large"]:
+        goal = root / "fs" / item["path"].lstrip("/")
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        (root / "large" / item["sha256"]).rename(goal)
+        os.utime(goal, ns=(item["mtime_ns"], item["mtime_ns"]))
+        goal.chmod(item["mode"])
+    archive.unlink()
+    shutil.rmtree(root / "wheels", ignore_errors=True)
+    (root / "before.json").write_text(json.dumps(_look(root / "fs")))
+    return {}
+
+
+def install(task: dict[str, Any]) -> dict[str, Any]:
+    """Install packages by pip into ``site`` of the folder."""
+    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"]
+    command += ["--target", str(Path(task["folder"]) / "site"), *task["requirements"]]
+    variables = {**os.environ, **_left_environment(Path(task["folder"]), keep=True)}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)  # noqa: S603
+    return {"code": done.returncode, "said": (done.stderr or done.stdout)[-4000:]}
+
+
+def work(folder: Path) -> None:
+    """Become the worker. Does not return."""
+    environment = {**os.environ, **_left_environment(folder)}
+    places = [str(folder / name) for name in ("packages", "site", "modules") if (folder / name).is_dir()]
+    environment["PYTHONPATH"] = os.pathsep.join(places)
+    environment["OSIRIS_WORKER_PYTHONPATH"] = ""
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)  # so that it and all it starts can be ended together
+    place = folder / "fs" / json.loads((folder / "worker.json").read_text())["cwd"].lstrip("/")
+    place.mkdir(parents=True, exist_ok=True)
+    os.chdir(place)
+    os.execve(sys.executable, [sys.executable, "-u", "-P", "-m", "osiris.core.remote.worker"], environment)  # noqa: S606
+
+
+def changes(task: dict[str, Any]) -> dict[str, Any]:
+    """What the run changed below ``fs``: new and other files, and those that are gone.
+
+    ``small``: up to this size they are packed into ``home.tar``. ``without``: folders that stay, as paths here.
+    """
+    root = Path(task["folder"])
+    before = json.loads((root / "before.json").read_text())
+    after = _look(root / "fs", [os.path.normpath(path) for path in task["without"]])
+    told = []
+    with tarfile.open(root / "home.tar", "w") as tar:
+        for path in sorted(after):
+            size, changed_ns, mode, _ = after[path]
+            if before.get(path) == after[path]:
+                continue
+            real = root / "fs" / path.lstrip("/")
+            small = size <= task["small"]
+            if small:
+                member = tar.gettarinfo(str(real), arcname=path.lstrip("/"))
+                member.uid = member.gid = 0
+                member.uname = member.gname = ""
+                member.type = tarfile.REGTYPE
+                member.size = size
+                with real.open("rb") as file:
+                    tar.addfile(member, file)
+            told.append(
+                {
+                    "path": path,
+                    "size": size,
+                    "mtime_ns": changed_ns,
+                    "mode": mode,
+                    "sha256": _sha256(real),
+                    "packed": small,
+                }
+            )
+    gone = sorted(path for path in before if path not in after)
+    return {"changed": told, "gone": gone, "folders": _empty_folders(root / "fs", task["without"])}
+
+
+def vitals(task: dict[str, Any]) -> dict[str, Any]:
+    """Memory of the machine in MB, and how many processes the system has killed for want of it."""
+    found: dict[str, Any] = {}
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if name in ("MemTotal", "MemAvailable"):
+            found[name] = int(rest.split()[0]) // 1024
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        if line.startswith("oom_kill "):
+            found["oom_kill"] = int(line.split()[1])
+    return found
+
+
+def _left_environment(folder: Path, *, keep: bool = False) -> dict[str, str]:
+    """The variables that were left in a file, which is removed."""
+    place = folder / "worker" / "environment.json"
+    if not place.exists():
+        return {}
+    text = place.read_text()
+    if not keep:
+        place.unlink()
+    found: dict[str, str] = json.loads(text)
+    return found
+
+
+def _look(root: Path, without: list[str] | None = None) -> dict[str, list[int]]:
+    """Size, time, mode and number of each file below ``root``, by path from there."""
+    found = {}
+    for place, folders, files in os.walk(root):
+        below = place[len(str(root)) :]
+        folders[:] = [name for name in folders if f"{below}/{name}" not in (without or ())]
+        for name in files:
+            real = os.path.join(place, name)
+            if not os.path.isfile(real):
+                continue
+            facts = os.stat(real)
+            found[f"{below}/{name}"] = [facts.st_size, facts.st_mtime_ns, facts.st_mode & 0o777, facts.st_ino]
+    return found
+
+
+def _empty_folders(root: Path, without: list[str]) -> list[str]:
+    found = []
+    for place, folders, files in os.walk(root):
+        below = place[len(str(root)) :]
+        folders[:] = [name for name in folders if f"{below}/{name}" not in without]
+        if below and not folders and not files:
+            found.append(below)
+    return sorted(found)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Do one task."""
+    name = sys.argv[1]
+    if name == "work":
+        work(Path(sys.argv[2]))
+        return
+    tasks = {"unpack": unpack, "install": install, "changes": changes, "vitals": vitals}
+    task = json.loads(sys.argv[2])
+    sys.stdout.write(json.dumps(tasks[name](task)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
