@@ -1,7 +1,5 @@
 """Operations on the files of a sandbox."""
 
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import errno

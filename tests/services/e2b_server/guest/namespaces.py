@@ -1,7 +1,5 @@
 """A root folder and processes of a sandbox's own."""
 
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import ctypes

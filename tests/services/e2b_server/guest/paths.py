@@ -1,7 +1,5 @@
 """Where the paths of a sandbox are."""
 
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """The processes of a sandbox: started, signalled, counted, reaped."""
 
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import json
