@@ -223,6 +223,7 @@ class WriterConfig(_StepConfig):
     batch_bytes: int = Field(
         default=1_000_000, ge=1_000, le=1_000_000_000, description="At most about so many bytes in one REST request"
     )
+    parallel_batches: int = Field(default=1, ge=1, le=32, description="REST requests under way at the same time")
     commit_marker: bool = Field(
         default=True,
         description="Note what was written in the table `_osiris_commits`, so that a resumed run does not write twice",
