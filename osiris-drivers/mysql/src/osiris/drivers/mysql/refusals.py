@@ -79,15 +79,15 @@ class Row:
 
     def value(self, fit: Fit) -> str:
         """A column's value for people, cut where it is long."""
-        scalar = plain(self.batch.column(fit.index).slice(self.index, 1))[0]
-        if not scalar.is_valid:
+        array = plain(self.batch.column(fit.index).slice(self.index, 1))
+        if array.null_count:
             return "NULL"
         if not self.show:
             return "a value (not shown)"
         try:
-            text = repr(scalar.as_py())
-        except (ValueError, OverflowError, ImportError):  # nanoseconds, years beyond Python's
-            text = str(scalar)
+            text = repr(array[0].as_py())
+        except (ValueError, OverflowError):  # nanoseconds, and years that Python does not have
+            text = str(array.cast(pa.string())[0].as_py())
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
@@ -99,7 +99,7 @@ def misfit(error: MisfitError, fit: Fit, row: Row) -> DriverError:
         f"row {row.number}: column {fit.source!r} holds {value}, which {error.reason} ({column.name}: {column.ddl})",
         hint=f"fill {fit.source!r} in the step before" if is_null else f"change {fit.source!r} in the step before",
         code="mysql.null_value" if is_null else "mysql.value_does_not_fit",
-        row=row,
+        row=row.number,
         column=fit.source,
     )
 
