@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .admin import RemoteServer
 from .cloud import Options
 from .server import E2BServer
 
-__all__ = ["E2BServer", "Options"]
+__all__ = ["E2BServer", "Options", "RemoteServer"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +70,7 @@ class ControlPlane:
             web.delete("/sandboxes/{id}", self.kill, name="sandbox.kill"),
             web.post("/sandboxes/{id}/timeout", self.set_timeout, name="sandbox.timeout"),
             web.post("/v2/sandboxes/{id}/connect", self.connect, name="sandbox.connect"),
+            web.post("/sandboxes/{id}/pause", self.pause, name="sandbox.pause"),
             web.get("/sandboxes/{id}/metrics", self.metrics, name="sandbox.metrics", allow_head=False),
         ]
 
@@ -112,7 +114,9 @@ class ControlPlane:
         found = [
             sandbox
             for sandbox in self.cloud.sandboxes.values()
-            if sandbox.state in states and wanted.items() <= sandbox.metadata.items()
+            if sandbox.state in states
+            and wanted.items() <= sandbox.metadata.items()
+            and query.get("template", sandbox.alias) in (sandbox.alias, sandbox.template_id)
         ]
         found.sort(key=lambda one: one.started_at, reverse=query.get("order", "desc") == "desc")
         if token := query.get("nextToken"):
@@ -152,25 +156,38 @@ class ControlPlane:
         sandbox = self.cloud.running(request.match_info["id"])
         body = await request.json()
         request[wire.ENTRY].note(body)
+        if sandbox.state == "paused":
+            await sandbox.thaw()
+            sandbox.started_at, sandbox.end_at = time.time(), 0.0
         end = time.time() + body.get("timeout", 300)
         if end > sandbox.end_at:
             sandbox.set_end(min(end, sandbox.started_at + self.cloud.options.max_lifetime), self.cloud.expire)
         return web.json_response(created(sandbox), status=200)
 
+    async def pause(self, request: web.Request) -> web.Response:
+        """POST /sandboxes/{id}/pause: processes stop where they are until somebody connects."""
+        sandbox = self.cloud.running(request.match_info["id"])
+        if sandbox.state == "paused":
+            raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already paused")
+        await sandbox.freeze()
+        return web.Response(status=204)
+
     async def metrics(self, request: web.Request) -> web.Response:
-        """GET /sandboxes/{id}/metrics: one sample, taken now."""
+        """GET /sandboxes/{id}/metrics: one sample, taken now; the processor's is the mean of its life."""
         sandbox = self.cloud.running(request.match_info["id"])
         sizes = await sandbox.link.ask("processes.memory")
+        seconds = await sandbox.link.ask("processes.seconds")
         now = time.time()
+        disk = shutil.disk_usage(sandbox.root)
         sample = {
             "timestamp": rfc3339(now),
             "timestampUnix": int(now),
             "cpuCount": sandbox.cpu_count,
-            "cpuUsedPct": 0.0,
+            "cpuUsedPct": 100 * seconds / (now - sandbox.started_at),
             "memUsed": sum(sizes.values()),
             "memTotal": sandbox.memory_mb << 20,
             "memCache": 0,
-            "diskUsed": 0,
-            "diskTotal": 10 << 30,
+            "diskUsed": disk.used,
+            "diskTotal": disk.total,
         }
         return web.json_response([sample])

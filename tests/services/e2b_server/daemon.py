@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
+import time
+from base64 import b64encode
+from collections.abc import Coroutine
 from typing import Any
 
 from aiohttp import web
@@ -22,7 +26,7 @@ class ProcessCalls:
     def __init__(self, cloud: Cloud) -> None:
         """``cloud`` holds what they work on."""
         self.cloud = cloud
-        self.feeding: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """The routes, each named as faults know it."""
@@ -110,14 +114,15 @@ class ProcessCalls:
     def kill_late(self, sandbox: Sandbox, process: Process) -> None:
         """The deadline of a process is over."""
         if process.running and sandbox.ended_by is None:
-            process.killed_by_deadline = True
-            task = asyncio.create_task(self.table_of(sandbox).signal(process, "SIGNAL_SIGKILL"))
-            self.feeding.add(task)
-            task.add_done_callback(self.feeding.discard)
+            self.background(self.cloud.tables[sandbox.sandbox_id].signal(process, "SIGNAL_SIGKILL"))
 
-    def table_of(self, sandbox: Sandbox) -> ProcessTable:
-        """The processes of a sandbox."""
-        return self.cloud.tables[sandbox.sandbox_id]
+    def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that outlives the request; what goes wrong is for whoever still waits."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
 
     async def list(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
         """The running processes."""
@@ -127,10 +132,7 @@ class ProcessCalls:
         """Write to a process; after the call's deadline the writing goes on and holds later input."""
         request[wire.ENTRY].note(body)
         process = self.table(request).find(body.get("process"))
-        task = asyncio.create_task(process.feed(stdin_of(body)))
-        self.feeding.add(task)
-        task.add_done_callback(self.feeding.discard)
-        await asyncio.shield(task)
+        await asyncio.shield(self.background(process.feed(stdin_of(body))))
         return {}
 
     async def stream_input(self, request: web.Request) -> web.StreamResponse:
@@ -167,8 +169,24 @@ class ProcessCalls:
 
 
 def may_enter(sandbox: Sandbox, request: web.Request) -> bool:
-    """Whether a request brings the sandbox's access token."""
+    """Whether a request brings the sandbox's access token, or a signature made with it."""
+    if request.query.get("signature"):
+        return signed_for(sandbox, request)
     return hmac.compare_digest(request.headers.get("X-Access-Token", ""), sandbox.token)
+
+
+def signed_for(sandbox: Sandbox, request: web.Request) -> bool:
+    """Whether a link to a file was signed with a sandbox's access token, and is still good."""
+    query = request.query
+    parts = [query.get("path", ""), "read" if request.method == "GET" else "write", query.get("username", "")]
+    parts.append(sandbox.token)
+    expiration = query.get("signature_expiration")
+    if expiration:
+        parts.append(expiration)
+    digest = hashlib.sha256(":".join(parts).encode()).digest()
+    right = "v1_" + b64encode(digest).rstrip(b"=").decode()
+    late = expiration is not None and time.time() > int(expiration)
+    return hmac.compare_digest(query["signature"], right) and not late
 
 
 async def health(request: web.Request) -> web.Response:

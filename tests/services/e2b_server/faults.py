@@ -21,7 +21,7 @@ class Rule:
     """What happens to requests of an operation; ``times``: how often still, None for always."""
 
     operation: str
-    kind: Literal["respond", "drop", "delay", "hang", "cut"]
+    kind: Literal["respond", "drop", "delay", "hang", "cut", "fail_build"]
     times: int | None
     sandbox_id: str | None = None
     status: int = 0
@@ -30,6 +30,7 @@ class Rule:
     seconds: float = 0.0
     after: bool = False
     cut: Cut | None = None
+    step: str = ""
 
     def meets(self, operation: str, sandbox_id: str | None) -> bool:
         """Whether the rule is about this request."""
@@ -47,6 +48,8 @@ class Faults:
     ``sandbox.connect``, ``template.exists`` and so on; ``process.Start``, ``process.Connect``, ``process.SendInput``,
     ``filesystem.Stat`` and so on; ``files.read``, ``files.write``, ``health``. Patterns work: ``sandbox.*``, ``*``.
     """
+
+    FOR_THE_SERVER = ("take", "hold", "cut_for", "opened", "closed")
 
     def __init__(self, cloud: Cloud, on_loop: Callable[[Callable[[], Any]], Any]) -> None:
         """``on_loop`` runs a function where the server lives and gives its result."""
@@ -87,6 +90,10 @@ class Faults:
     def hang(self, operation: str, *, times: int | None = None, sandbox_id: str | None = None) -> None:
         """Let requests wait until `clear`."""
         self._add(Rule(operation, "hang", times, sandbox_id))
+
+    def fail_build(self, message: str = "a fault on demand", *, step: str = "1", times: int | None = 1) -> None:
+        """Let the next builds of a template fail at a step."""
+        self._add(Rule("template.build", "fail_build", times, message=message, step=step))
 
     # Streams
 
@@ -156,7 +163,7 @@ class Faults:
 
     def kill_process(self, sandbox_id: str, pid: int, number: int = 9) -> None:
         """Send a signal to one process of a sandbox."""
-        self._wait(self._cloud.running(sandbox_id).link.ask, "processes.signal", pid=pid, number=number)
+        self._on_loop(lambda: self._cloud.running(sandbox_id).link.ask("processes.signal", pid=pid, number=number))
 
     def kill_for_memory(self, sandbox_id: str, pid: int, *, exit_code: int | None = None) -> int:
         """Kill the largest of a process and its children, as the kernel does when memory runs out; gives its pid.
@@ -164,7 +171,7 @@ class Faults:
         A shell that waits for it says 137; where it is the started process itself, the end says ``signal: killed``
         and -1, or ``exit_code`` where one is given.
         """
-        victim: int = self._wait(self._cloud.kill_for_memory, sandbox_id, pid, exit_code)
+        victim: int = self._on_loop(lambda: self._cloud.kill_for_memory(sandbox_id, pid, exit_code))
         return victim
 
     def kill_sandbox(self, sandbox_id: str) -> None:
@@ -227,6 +234,3 @@ class Faults:
     def _run(self, function: Callable[[], T]) -> T:
         result: T = self._on_loop(function)
         return result
-
-    def _wait(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return self._on_loop(lambda: function(*args, **kwargs))

@@ -52,8 +52,8 @@ class Process:
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.end_event: dict[str, Any] | None = None
         self.reported_exit_code: int | None = None
-        self.killed_by_deadline = False
         self.dropped = 0
+        self.pipes: list[asyncio.BaseTransport] = []
         self.tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -67,53 +67,56 @@ class Process:
         Raises:
             ConnectError: There is no such program or folder.
         """
-        out, theirs_out = os.pipe()
-        err, theirs_err = os.pipe()
+        readers = {}
+        theirs = []
+        for name in ("stdout", "stderr"):
+            ours, out = os.pipe()
+            theirs.append(out)
+            readers[name] = await self.reader(ours)
         if with_stdin:
             theirs_in, self.stdin = os.pipe()
             os.set_blocking(self.stdin, False)
         else:
             theirs_in = os.open(os.devnull, os.O_RDONLY)
         args = [self.config.get("cmd", ""), *self.config.get("args", [])]
+        cwd = self.config.get("cwd") or sandbox.workdir
         try:
             self.pid = await sandbox.link.ask(
-                "processes.spawn",
-                (theirs_in, theirs_out, theirs_err),
-                args=args,
-                envs=environment,
-                cwd=self.config.get("cwd") or "~",
+                "processes.spawn", (theirs_in, *theirs), args=args, envs=environment, cwd=cwd
             )
         except OSError as error:
-            for descriptor in (out, err):
-                os.close(descriptor)
-            self.close_stdin()
-            raise ConnectError("invalid_argument", f"error starting process: {error.strerror}") from error
+            self.abandon()
+            raise ConnectError("invalid_argument", f"error starting process '{args[0]}': {error.strerror}") from error
         finally:
-            for descriptor in (theirs_in, theirs_out, theirs_err):
+            for descriptor in (theirs_in, *theirs):
                 os.close(descriptor)
-        pumps = [asyncio.create_task(self.pump(out, "stdout")), asyncio.create_task(self.pump(err, "stderr"))]
+        pumps = [asyncio.create_task(self.pump(name, reader)) for name, reader in readers.items()]
         self.tasks = [*pumps, asyncio.create_task(self.conclude(pumps))]
 
-    async def pump(self, descriptor: int, name: str) -> None:
-        """Carry output to whoever listens; drop it where nobody does."""
+    async def reader(self, descriptor: int) -> asyncio.StreamReader:
+        """Read from a pipe in this loop."""
         reader = asyncio.StreamReader(limit=CHUNK)
         pipe = os.fdopen(descriptor, "rb", buffering=0)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), pipe
         )
-        try:
-            while data := await reader.read(CHUNK):
-                event = {"data": {name: base64.b64encode(data).decode()}}
-                if not self.subscribers:
-                    self.dropped += len(data)
-                for subscriber in list(self.subscribers):
-                    await subscriber.put(event)
-        finally:
-            transport.close()
+        self.pipes.append(transport)
+        return reader
+
+    async def pump(self, name: str, reader: asyncio.StreamReader) -> None:
+        """Carry output to whoever listens; drop it where nobody does."""
+        while data := await reader.read(CHUNK):
+            event = {"data": {name: base64.b64encode(data).decode()}}
+            if not self.subscribers:
+                self.dropped += len(data)
+            for subscriber in list(self.subscribers):
+                await subscriber.put(event)
 
     async def conclude(self, pumps: list[asyncio.Task[None]]) -> None:
         """Tell the end once it has ended and its output is closed."""
         await asyncio.gather(*pumps)
+        for pipe in self.pipes:
+            pipe.close()
         event = {"end": describe_end(await self.exited, self.reported_exit_code)}
         self.end_event = event
         for subscriber in list(self.subscribers):
@@ -138,9 +141,10 @@ class Process:
         loop, descriptor = asyncio.get_running_loop(), self.stdin
         assert descriptor is not None
         room: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(descriptor, lambda: room.done() or room.set_result(None))
+        loop.add_writer(descriptor, settle, room)
+        waits: set[asyncio.Future[Any]] = {room, self.exited}
         try:
-            await asyncio.wait({room, self.exited}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             loop.remove_writer(descriptor)
         if not self.running:
@@ -162,9 +166,17 @@ class Process:
         """The sandbox is gone: stop all that waits."""
         for task in self.tasks:
             task.cancel()
+        for pipe in self.pipes:
+            pipe.close()
         if not self.exited.done():
             self.exited.cancel()
         self.close_stdin()
+
+
+def settle(future: asyncio.Future[None]) -> None:
+    """Let go who waits."""
+    if not future.done():
+        future.set_result(None)
 
 
 def describe_end(status: int, reported: int | None) -> dict[str, Any]:

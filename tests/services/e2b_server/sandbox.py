@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from .guest.processes import Processes
 
 ENVD_VERSION = "0.6.13"
 PROFILE = 'PATH="{python}:$PATH"\n'
+BARE = "opt/python"
 FOLDERS = ("home/user", "tmp", "var/tmp", "opt", "mnt", "run", "root", "code")
 LOADER = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 """What this Python may need to start, and so a sandbox's."""
@@ -59,6 +61,14 @@ def python_folders() -> tuple[str, ...]:
     return tuple(folders)
 
 
+def make_bare_python(folder: Path) -> Path:
+    """A Python with pip and nothing else, which works wherever it is copied to."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)
+    for pip in (folder / "bin").glob("pip*"):
+        pip.write_text('#!/bin/sh\nexec "$(dirname "$0")/python3" -m pip "$@"\n')
+    return folder
+
+
 def first_process(config: dict[str, Any]) -> list[str]:
     """The command line of a sandbox's first process."""
     return [sys.executable, "-I", "-S", str(Path(__file__).with_name("guest")), json.dumps(config)]
@@ -84,7 +94,7 @@ class Link:
         with theirs, trouble.open("wb") as errors:
             self.process = subprocess.Popen(
                 first_process(config),
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
@@ -180,6 +190,11 @@ class Sandbox:
     state: str = "running"
     ended_by: str | None = None
     port_open: bool = True
+    template_root: Path | None = None
+    workdir: str = "~"
+    on_timeout: str = "kill"
+    bare_python: Path | None = None
+    keep_folder: bool = False
     file_metadata: dict[str, dict[str, str]] = field(default_factory=dict)
     streams: set[Callable[[], None]] = field(default_factory=set)
     on_end: list[Callable[[Sandbox], None]] = field(default_factory=list)
@@ -200,16 +215,31 @@ class Sandbox:
         """An environment entry that every process of the sandbox has."""
         return f"E2B_SANDBOX_ID={self.sandbox_id}"
 
+    def furnish(self) -> None:
+        """Make the sandbox's folders: those of its template, and what every sandbox has."""
+        if self.template_root:
+            shutil.copytree(self.template_root, self.root, symlinks=True)
+        for name in FOLDERS:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        (self.root / "tmp").chmod(0o1777)
+        if self.bare_python and not (self.root / BARE).exists():
+            shutil.copytree(self.bare_python, self.root / BARE, symlinks=True)
+        (self.root / "home/user/.profile").write_text(PROFILE.format(python=self.python))
+
+    @property
+    def python(self) -> str:
+        """The folder of the ``python3`` that processes find first."""
+        if self.bare_python is None:
+            return self.machine.python
+        return f"/{BARE}/bin" if self.machine.namespaces else str(self.root / BARE / "bin")
+
     async def start(self, on_exit: Callable[[int, int], None]) -> None:
         """Bring the sandbox up; ``on_exit(pid, wait status)`` hears of its ended processes.
 
         Raises:
             SandboxGoneError: It did not come up; says what its first process complained of.
         """
-        for name in FOLDERS:
-            (self.root / name).mkdir(parents=True, exist_ok=True)
-        (self.root / "tmp").chmod(0o1777)
-        (self.root / "home/user/.profile").write_text(PROFILE.format(python=self.machine.python))
+        await asyncio.get_running_loop().run_in_executor(None, self.furnish)
         self.link = Link(on_exit, lambda: self.end("crashed"))
         config = {
             "namespaces": self.machine.namespaces,
@@ -227,7 +257,7 @@ class Sandbox:
     def environment(self, more: dict[str, str]) -> dict[str, str]:
         """What a process of the sandbox finds around it."""
         return LOADER | {
-            "PATH": f"{self.machine.python}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": f"{self.python}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": HOME,
             "USER": "user",
             "LOGNAME": "user",
@@ -266,6 +296,21 @@ class Sandbox:
         """Block until no process of the sandbox is left, then remove its folder."""
         if self.link.process:
             self.link.process.wait()
-        if not self.machine.namespaces:
-            Processes(Paths(""), self.marker, in_namespace=False).kill_rest()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        rest = Processes(Paths(""), self.marker, in_namespace=False)
+        while not self.machine.namespaces and rest.kill_all():
+            time.sleep(0.01)
+        if not self.keep_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def freeze(self) -> None:
+        """Pause: processes stop where they are, connections are cut, time does not count."""
+        self.state = "paused"
+        if self.timer:
+            self.timer.cancel()
+        self.cut_streams()
+        await self.link.ask("processes.signal_all", number=int(signal.SIGSTOP))
+
+    async def thaw(self) -> None:
+        """Go on after a pause."""
+        await self.link.ask("processes.signal_all", number=int(signal.SIGCONT))
+        self.state = "running"

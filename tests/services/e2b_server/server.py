@@ -17,13 +17,15 @@ from typing import Any, Literal, Self
 from aiohttp import web
 
 from . import streams, wire
+from .admin import Admin
 from .cloud import PYTHON, ApiError, Cloud, Options
 from .control_plane import ControlPlane
-from .daemon import ProcessCalls, health, may_enter
+from .daemon import ProcessCalls, health, may_enter, signed_for
 from .faults import Faults
 from .filesystem import FilesystemCalls, Transfers
 from .log import Entry, RequestLog
 from .sandbox import Machine, Sandbox, SandboxGoneError, first_process, python_folders
+from .template_routes import TemplateRoutes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Isolation = Literal["auto", "namespaces", "paths"]
@@ -181,7 +183,7 @@ def allows_namespaces(folder: Path, exposed: tuple[str, ...]) -> bool:
     with ours, theirs:
         done = subprocess.run(
             first_process(config),
-            stdin=theirs,
+            stdin=theirs.fileno(),
             capture_output=True,
             check=False,
         )
@@ -236,6 +238,8 @@ def application(cloud: Cloud) -> web.Application:
     async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
         sandbox_id = request[wire.ENTRY].sandbox_id or ""
         sandbox = cloud.sandboxes.get(sandbox_id)
+        if not sandbox_id and "signature" in request.query:  # a link to a file, followed without the SDK
+            sandbox = next((one for one in cloud.sandboxes.values() if signed_for(one, request)), None)
         if sandbox is None or sandbox.state != "running":
             return wire.plain_error(502, "The sandbox was not found", sandboxId=sandbox_id)
         if not sandbox.port_open:
@@ -253,6 +257,8 @@ def application(cloud: Cloud) -> web.Application:
 
     app = web.Application(middlewares=[write_down, go_wrong, let_in])
     app.add_routes(ControlPlane(cloud).routes())
+    app.add_routes(TemplateRoutes(cloud).routes())
+    app.add_routes(Admin(cloud).routes())
     app.add_routes(ProcessCalls(cloud).routes())
     app.add_routes(FilesystemCalls().routes())
     app.add_routes(Transfers().routes())

@@ -1,9 +1,10 @@
 """The first process of a sandbox: starts its processes, reaps them, opens its files.
 
-Run as a program (``python -I -S guest CONFIG``; the modules beside it know nothing of the server) with a Unix socket as descriptor 0. Where the machine allows it,
-it moves into user, mount and process namespaces of its own first, with a root folder of its own: the system's
-folders read-only, the test environment's Python read-only, everything else private. Elsewhere it stays outside and
-maps the sandbox's paths into the sandbox's folder. When the socket closes, everything in the sandbox dies.
+Run as a program (``python -I -S guest CONFIG``; the modules beside it know nothing of the server) with a Unix socket
+as descriptor 0. Where the machine allows it, it moves into user, mount and process namespaces of its own first, with
+a root folder of its own: the system's folders and the test environment's Python read-only, everything else private.
+Elsewhere it stays outside and maps the sandbox's paths into the sandbox's folder. When the socket closes, everything
+in the sandbox dies.
 
 Both directions speak frames: four bytes of length, then JSON; descriptors travel beside a frame, in order.
 Requests carry ``id`` and ``op``; answers carry ``id`` and ``result`` or ``error``; ends of processes carry ``exit``.
@@ -45,13 +46,14 @@ class Init:
         signal.set_wakeup_fd(wake)
         self.send({"ready": os.getpid()})
         while True:
-            readable, _, _ = select.select([self.link, woken], [], [])
+            readable, _, _ = select.select([self.link.fileno(), woken], [], [])
             if woken in readable:
                 os.read(woken, 4096)
                 reap(lambda pid, status: self.send({"exit": pid, "status": status}))
-            if self.link in readable and not self.receive():
+            if self.link.fileno() in readable and not self.receive():
                 break
-        self.processes.kill_rest()
+        while self.processes.kill_all():
+            reap(lambda pid, status: None)
 
     def receive(self) -> bool:
         """Take what has come and answer it; False at the end."""

@@ -68,7 +68,10 @@ class Processes:
     def all(self) -> list[int]:
         """The pids of the sandbox's processes, this one left out."""
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
-        return pids if self.in_namespace else [pid for pid in pids if self.is_ours(pid)]
+        if self.in_namespace:
+            return pids
+        below = set(self.family(os.getpid(), pids))  # those whose environment was emptied, too
+        return [pid for pid in pids if pid in below or self.is_ours(pid)]
 
     def is_ours(self, pid: int) -> bool:
         """Whether a process carries the sandbox's marker."""
@@ -91,12 +94,12 @@ class Processes:
             return False
         return True
 
-    def kill_rest(self) -> None:
-        """Kill all that is left, until nothing is; a namespace does that by itself."""
-        while not self.in_namespace and (pids := self.all()):
-            for pid in pids:
-                self.signal(pid, signal.SIGKILL)
-            reap(lambda pid, status: None)
+    def kill_all(self) -> bool:
+        """Kill all there are; whether there were any. A namespace kills its own when its first process ends."""
+        pids = [] if self.in_namespace else self.all()
+        for pid in pids:
+            self.signal(pid, signal.SIGKILL)
+        return bool(pids)
 
     def memory(self) -> dict[int, int]:
         """Resident bytes by pid."""
@@ -111,18 +114,34 @@ class Processes:
 
     def children(self, pid: int) -> list[int]:
         """A process and all below it."""
-        parents: dict[int, list[int]] = {}
-        for other in self.all():
+        return [pid, *self.family(pid, self.all())]
+
+    def family(self, top: int, pids: list[int]) -> list[int]:
+        """Those of ``pids`` that are below a process."""
+        below: dict[int, list[int]] = {}
+        for pid in pids:
             try:
-                with open(f"/proc/{other}/stat") as file:
+                with open(f"/proc/{pid}/stat") as file:
                     parent = int(file.read().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
+            except OSError:
                 continue
-            parents.setdefault(parent, []).append(other)
-        family = [pid]
-        for one in family:
-            family += parents.get(one, [])
+            below.setdefault(parent, []).append(pid)
+        family = list(below.get(top, []))
+        for pid in family:
+            family += below.get(pid, [])
         return family
+
+    def seconds(self) -> float:
+        """The processor time that the living have used."""
+        ticks = 0
+        for pid in self.all():
+            try:
+                with open(f"/proc/{pid}/stat") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def reap(report: Callable[[int, int], None]) -> None:
