@@ -78,25 +78,9 @@ class E2BTransparentProxy(ExecutionAdapter):
         plan = prepared.package
         refuse_registered(plan)
         settings = RunSettings.of(context, prepared.artifacts_dir)
-        modules = find_modules(
-            {
-                name
-                for step in plan.steps
-                if "python" in step.spec.capabilities
-                for name in named_functions(prepared.configs[step.id])
-            },
-            settings.base_dir.absolute(),
-        )
-        extra = {need for step in plan.steps for need in step.spec.needs}
-        needs = find_needs({*distributions_of(plan), *modules.distributions}, extra)
-        self._files = find_files(
-            plan, prepared.configs, prepared.environment, settings.base_dir.absolute(), self._options.include
-        )
-        self._folder = Path(tempfile.mkdtemp(prefix="osiris-e2b-"))
-        archive = self._folder / "cargo.tar.gz"
-        self._ticket = _ticket(settings)
         self._hide_key()
-        self._cloud = Cloud(
+        self._ticket = _ticket(settings)
+        self._cloud = cloud = Cloud(
             api_key=self._options.api_key,
             domain=self._options.domain,
             api_url=self._options.api_url,
@@ -104,12 +88,27 @@ class E2BTransparentProxy(ExecutionAdapter):
             request_timeout=self._options.request_timeout,
         )
         self._backstage = Backstage()
+        self._backstage.submit(cloud.begin())  # while this thread does the rest
+        base_dir = settings.base_dir.absolute()
+        functions = {
+            name
+            for step in plan.steps
+            if "python" in step.spec.capabilities
+            for name in named_functions(prepared.configs[step.id])
+        }
+        modules = find_modules(functions, base_dir)
+        needs = find_needs(
+            {*distributions_of(plan), *modules.distributions}, {need for step in plan.steps for need in step.spec.needs}
+        )
+        self._files = find_files(plan, prepared.configs, prepared.environment, base_dir, self._options.include)
+        self._folder = Path(tempfile.mkdtemp(prefix="osiris-e2b-"))
+        archive = self._folder / "cargo.tar.gz"
 
         def pack() -> Cargo:
-            return pack_cargo(archive, needs.wheels, modules, self._files, {"cwd": str(settings.base_dir.absolute())})
+            return pack_cargo(archive, needs.wheels, modules, self._files, {"cwd": str(base_dir)})
 
         ready = make_ready(
-            self._cloud,
+            cloud,
             self._options,
             self._ticket,
             needs,
@@ -153,7 +152,6 @@ class E2BTransparentProxy(ExecutionAdapter):
             return self._transport
 
         self._lost = True
-        run_remotely_error: BaseException | None = None
         try:
             run_remotely(
                 prepared,
@@ -167,11 +165,9 @@ class E2BTransparentProxy(ExecutionAdapter):
             )
             self._lost = False
         except OsirisError as error:
-            run_remotely_error = error
             self._lost = error.code.startswith(("worker.", "e2b."))
             raise
         finally:
-            del run_remotely_error
             if self._transport is not None and self._transport.first_word is not None:
                 berth.parts["start"] = (self._transport.first_word - self._transport.begun) * 1000
 

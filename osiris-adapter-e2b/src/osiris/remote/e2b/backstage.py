@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from osiris.core.cancellation import Cancellation
@@ -22,6 +22,7 @@ class Backstage:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="osiris-e2b-work"))
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._serve, name="osiris-e2b", daemon=True)
         self._thread.start()
@@ -90,5 +91,6 @@ class Backstage:
             if rest:
                 self._loop.run_until_complete(asyncio.wait(rest, timeout=_END_SECONDS / 2))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import platform
+import secrets
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -90,14 +91,17 @@ class Berth:
         """The command line of one of the outpost's tasks."""
         return shlex.join([self.python, "-I", f"{self.folder}/outpost.py", task, argument])
 
+    def command(self, task: str, given: Mapping[str, Any]) -> str:
+        """The same of a task that answers; what may be asked again is done once."""
+        return self.outpost(task, json.dumps({"folder": self.folder, "call": secrets.token_hex(6), **given}))
+
     async def ask(self, task: str, given: Mapping[str, Any], *, timeout: float = 600.0) -> dict[str, Any]:
         """Have the outpost do a task.
 
         Raises:
             PrepareError: ``e2b.outpost_failed``: it could not.
         """
-        argument = json.dumps({"folder": self.folder, **given})
-        done = await self.sandbox.run(self.outpost(task, argument), timeout=timeout)
+        done = await self.sandbox.run(self.command(task, given), timeout=timeout)
         try:
             answer: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -137,6 +141,7 @@ async def make_ready(
         PrepareError: It cannot be made ready.
         UnreachableError: E2B does not answer.
     """
+    await cloud.begin()
     packing = asyncio.create_task(asyncio.to_thread(pack))
     try:
         berth = await _create(cloud, options, ticket, needs, tell)
@@ -220,16 +225,18 @@ async def _upload(berth: Berth, cargo: Cargo, environment: Mapping[str, str]) ->
     uploads = [sandbox.write(f"{folder}/{cargo.name}", cargo.archive)]
     uploads += [sandbox.write(f"{folder}/large/{item.sha256}", item.path) for item in _once(cargo)]
     await asyncio.gather(*uploads)
-    first = f"import os, tarfile; os.chdir({folder!r}); os.chmod('.', 0o700); tarfile.open({cargo.name!r}).extract('outpost.py')"
+    first = (
+        f"import os, tarfile; os.chdir({folder!r}); os.chmod('.', 0o700); "
+        f"os.path.exists('outpost.py') or tarfile.open({cargo.name!r}).extract('outpost.py')"
+    )
     task = {
-        "folder": folder,
         "cargo": {"name": cargo.name, "sha256": cargo.sha256},
         "folders": list(cargo.folders),
         "large": [item.to_dict() for item in cargo.large],
     }
     bootstrap = shlex.join([berth.python, "-W", "ignore", "-c", first])
     # One command, because each is a journey.
-    done = await sandbox.run(f"{bootstrap} && {berth.outpost('unpack', json.dumps(task))}", timeout=600)
+    done = await sandbox.run(f"{bootstrap} && {berth.command('unpack', task)}", timeout=600)
     if done.code != 0 or "error" in (answer := json.loads(done.stdout)):
         said = done.stderr.strip()[-1000:] if done.code != 0 else answer["error"]
         raise PrepareError(
@@ -261,7 +268,7 @@ async def _install(berth: Berth, missing: list[str], options: E2BOptions, tell: 
     if done["code"] != 0:
         raise PrepareError(
             f"{', '.join(missing)} cannot be installed in the sandbox: {done['said'].strip()[-1000:]}",
-            hint="see whether the sandbox may reach the package index (option network=), and which one: env=PIP_INDEX_URL=...",
+            hint="may the sandbox reach the package index (option network=), and which one (env=PIP_INDEX_URL=...)?",
             code="e2b.install_failed",
             missing=missing,
         )

@@ -209,8 +209,6 @@ class SandboxTransport:
                 stream = await self._sandbox.attach(
                     pid, lease=_STREAM_SECONDS, on_stdout=self._hear, on_stderr=self._hear_error
                 )
-                self._heard = monotonic()
-                return stream
             except OsirisError as error:
                 if error.code == "e2b.process_gone":
                     return None
@@ -224,6 +222,9 @@ class SandboxTransport:
                         retryable=True,
                         sandbox_id=self._sandbox.id,
                     ) from error
+            else:
+                self._heard = monotonic()
+                return stream
 
     async def _still_lives(self) -> bool:
         try:
@@ -300,7 +301,7 @@ class SandboxTransport:
     # Writing: the loop's thread
 
     async def _post(self) -> None:
-        """Send what is to be sent, in order. A line may arrive twice, or torn and then whole: the worker minds neither."""
+        """Send what is to be sent, in order. A line may arrive twice, or torn and whole: the worker minds neither."""
         await self._running.wait()
         torn = b""
         while True:

@@ -1,4 +1,4 @@
-"""Whatever E2B's SDK raises, and what leaks past it, as errors of ours: what happened, what to do, whether to try again."""
+"""Whatever E2B's SDK raises, and what leaks past it, as errors of ours: what happened, what to do, whether to retry."""
 
 from __future__ import annotations
 

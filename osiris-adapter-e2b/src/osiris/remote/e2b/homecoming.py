@@ -56,7 +56,7 @@ async def bring_home(
         staging: An empty folder for what is under way.
 
     Raises:
-        CollectError: ``e2b.damaged``: something is not what was sent. ``e2b.cannot_write``: it cannot be put in its place.
+        CollectError: ``e2b.damaged``: something is not what was sent. ``e2b.cannot_write``: there is no place for it.
         UnreachableError: The sandbox is gone.
     """
     result = Homecoming()

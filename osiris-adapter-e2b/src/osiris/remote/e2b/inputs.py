@@ -144,7 +144,7 @@ def _only_replaces(step: PlannedStep, config: Mapping[str, Any]) -> bool:
     """Whether the step writes a file anew without looking at the one that is there."""
     if step.spec.role != "writer" or "connection" in config:
         return False
-    return config.get("write_mode", _default_mode(step)) == "overwrite"
+    return bool(config.get("write_mode", _default_mode(step)) == "overwrite")
 
 
 def _default_mode(step: PlannedStep) -> Any:

@@ -51,7 +51,7 @@ def find_modules(names: Iterable[str], base_dir: Path) -> Modules:
     What cannot be found is left out: the step says so, as it does on this machine.
     """
     found = Modules()
-    owners = metadata.packages_distributions()
+    owners: Mapping[str, list[str]] | None = None
     todo = [name.partition(".")[0] for name in names]
     seen: set[str] = set()
     while todo:
@@ -62,10 +62,12 @@ def find_modules(names: Iterable[str], base_dir: Path) -> Modules:
         files = list(_files(base_dir / top))
         if files:
             found.beside.update(files)
-        elif top in owners:
-            found.distributions.update(owners[top])
         else:
-            files = _note_loose(top, found)
+            owners = metadata.packages_distributions() if owners is None else owners
+            if top in owners:
+                found.distributions.update(owners[top])
+            else:
+                files = _note_loose(top, found)
         todo += [name for file in files if file.suffix == ".py" for name in _imported(file)]
     return found
 

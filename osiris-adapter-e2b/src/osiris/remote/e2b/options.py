@@ -45,8 +45,8 @@ class E2BOptions(BaseModel):
         env: Variables of the worker, as ``NAME=value,OTHER=value``.
         pass_env: Names of variables of this process that the worker gets, too; no others.
         install: ``template``: dependencies are in a template that is built once. ``pip``: they are installed in the
-            sandbox where they are missing. ``none``: they are there. ``auto``: ``template`` where no template is given, else
-            ``pip``.
+            sandbox where they are missing. ``none``: they are there. ``auto``: ``template`` where no template is given,
+            else ``pip``.
         keep_sandbox: Leave the sandbox to its time instead of killing it, to look into it.
         network: ``on``, ``off``, the hosts and networks that may be reached, or E2B's own rules as a mapping.
         include: Further files, folders and globs of the project that the pipeline reads or writes.

@@ -6,6 +6,7 @@ and, for most, a JSON object; it answers with one JSON object on standard output
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -46,7 +47,6 @@ def unpack(task: dict[str, Any]) -> dict[str, Any]:
         (root / "large" / item["sha256"]).rename(goal)
         os.utime(goal, ns=(item["mtime_ns"], item["mtime_ns"]))
         goal.chmod(item["mode"])
-    archive.unlink()
     shutil.rmtree(root / "wheels", ignore_errors=True)
     (root / "before.json").write_text(json.dumps(_look(root / "fs")))
     return {}
@@ -67,13 +67,12 @@ def work(folder: Path) -> None:
     places = [str(folder / name) for name in ("packages", "site", "modules") if (folder / name).is_dir()]
     environment["PYTHONPATH"] = os.pathsep.join(places)
     environment["OSIRIS_WORKER_PYTHONPATH"] = ""
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)  # so that it and all it starts can be ended together
     place = folder / "fs" / json.loads((folder / "worker.json").read_text())["cwd"].lstrip("/")
     place.mkdir(parents=True, exist_ok=True)
     os.chdir(place)
-    os.execve(sys.executable, [sys.executable, "-u", "-P", "-m", "osiris.core.remote.worker"], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-u", "-B", "-P", "-m", "osiris.core.remote.worker"], environment)  # noqa: S606
 
 
 def changes(task: dict[str, Any]) -> dict[str, Any]:
@@ -146,10 +145,10 @@ def _look(root: Path, without: list[str] | None = None) -> dict[str, list[int]]:
         below = place[len(str(root)) :]
         folders[:] = [name for name in folders if f"{below}/{name}" not in (without or ())]
         for name in files:
-            real = os.path.join(place, name)
-            if not os.path.isfile(real):
+            real = Path(place, name)
+            if not real.is_file():
                 continue
-            facts = os.stat(real)
+            facts = real.stat()
             found[f"{below}/{name}"] = [facts.st_size, facts.st_mtime_ns, facts.st_mode & 0o777, facts.st_ino]
     return found
 
@@ -172,15 +171,28 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def main() -> None:
-    """Do one task."""
-    name = sys.argv[1]
-    if name == "work":
-        work(Path(sys.argv[2]))
-        return
+def answer(name: str, task: dict[str, Any]) -> str:
+    """Do a task once: who asks again, because the answer was lost on its way, gets the same one.
+
+    ``call``: the same when it is asked again.
+    """
     tasks = {"unpack": unpack, "install": install, "changes": changes, "vitals": vitals}
-    task = json.loads(sys.argv[2])
-    sys.stdout.write(json.dumps(tasks[name](task)) + "\n")
+    place = Path(task["folder"]) / f"answer-{task['call']}.json"
+    with (Path(task["folder"]) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first one may still be at it
+        if not place.exists():
+            draft = place.with_suffix(".part")
+            draft.write_text(json.dumps(tasks[name](task)))
+            draft.rename(place)
+        return place.read_text()
+
+
+def main() -> None:
+    """Do what the command line says."""
+    if sys.argv[1] == "work":
+        work(Path(sys.argv[2]))
+    else:
+        sys.stdout.write(answer(sys.argv[1], json.loads(sys.argv[2])) + "\n")
 
 
 if __name__ == "__main__":

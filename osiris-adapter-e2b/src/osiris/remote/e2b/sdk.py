@@ -72,9 +72,13 @@ class Cloud:
 
     @cached_property
     def _client(self) -> e2b.E2B:
-        import e2b  # a quarter of a second and 40 MB
+        import e2b  # a quarter of a second and 40 MB: not before a sandbox is wanted
 
         return e2b.E2B(**self._settings)
+
+    async def begin(self) -> None:
+        """Import the SDK, so that it is there when it is needed."""
+        await asyncio.to_thread(lambda: self._client)
 
     async def create(
         self,
