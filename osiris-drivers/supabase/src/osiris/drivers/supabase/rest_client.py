@@ -36,6 +36,7 @@ _ATTEMPTS = 6
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _LONGEST_RETRY_AFTER = 60.0
 _CACHE_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
+_PLAIN_IN_QUERY = "(),:.*"
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
@@ -155,8 +156,10 @@ class RestClient:
         self._ctx.raise_if_cancelled()
         url = f"{self.url}/{quote(table, safe='')}"
         if params:
-            # Every character that means something in an address is quoted: httpx would leave some of them.
-            url += "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in params)
+            # httpx itself would leave characters that mean something, as + and &.
+            url += "?" + "&".join(
+                f"{quote(name, safe='')}={quote(value, safe=_PLAIN_IN_QUERY)}" for name, value in params
+            )
         begun = time.perf_counter()
         response = self._client.request(
             method, url, content=content, headers=dict(headers), extensions={"trace": self._watch}

@@ -155,7 +155,7 @@ class _Reading:
         for name in names:
             values = [row[name] for row in first if row[name] is not None]
             fields.append(infer(name, values or self._sample(Field(name, None), selection)))
-        if not any(one.as_text for one in fields):
+        if not any(one.cast for one in fields):
             return _Shape(fields, selection, first)
         return _Shape(fields, _selecting(selection, [*fields, *hidden]))
 

@@ -40,7 +40,7 @@ def infer(name: str, values: Sequence[Any]) -> Field:
         if others or any(isinstance(value, Numeral) and "e" in value.lower() for value in numbers):
             return Field(name, pa.float64())
         return Field(name, decimal_of(list(map(str, numbers))))
-    return Field(name, pa.string(), as_text=True)
+    return Field(name, pa.string(), cast="text")
 
 
 def _all_texts(values: Sequence[Any]) -> bool:

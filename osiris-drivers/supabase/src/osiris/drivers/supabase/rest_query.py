@@ -11,6 +11,7 @@ from osiris.drivers.supabase.config import Filter, Order
 __all__ = ["after", "conditions_of", "literal", "name_of", "one_of", "order_of"]
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DIGITS = re.compile(r"[0-9]+")
 _SPECIAL_IN_REGEX = frozenset("\\.^$|?*+()[]{}")
 
 
@@ -21,7 +22,8 @@ def name_of(column: str) -> str:
 
 def literal(value: Any) -> str:
     """A value inside ``in.(...)`` and ``and(...)``."""
-    return _quoted(_text(value))
+    text = _text(value)
+    return text if _DIGITS.fullmatch(text) else _quoted(text)
 
 
 def conditions_of(filters: Iterable[Filter]) -> list[tuple[str, str]]:

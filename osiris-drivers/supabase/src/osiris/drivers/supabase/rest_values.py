@@ -64,17 +64,17 @@ class Field:
     Attributes:
         name: Its name.
         type: Its Arrow type; None: a decimal whose scale the first page tells.
-        as_text: Whether the server is asked for its text.
+        cast: The type that the server is asked to give it as: ``text``, ``_text`` (an array of texts), or none.
     """
 
     name: str
     type: pa.DataType | None
-    as_text: bool = False
+    cast: str = ""
 
     @property
     def selection(self) -> str:
         """Its part of the parameter ``select``."""
-        return f"{name_of(self.name)}::text" if self.as_text else name_of(self.name)
+        return f"{name_of(self.name)}::{self.cast}" if self.cast else name_of(self.name)
 
     def convert(self, values: Sequence[Any]) -> pa.Array:
         """A page's values, None for NULL.
@@ -93,11 +93,13 @@ def field_of(column: RestColumn) -> Field:
     if column.type in _SIMPLE:
         return Field(column.name, _SIMPLE[column.type])
     if column.type == "numeric":
-        return Field(column.name, None, as_text=True)
+        return Field(column.name, None, cast="text")
     element = column.type.removesuffix("[]")
-    if element != column.type and element in _SIMPLE:
+    if element == column.type:
+        return Field(column.name, pa.string(), cast="text")
+    if element in _SIMPLE:
         return Field(column.name, pa.list_(_SIMPLE[element]))
-    return Field(column.name, pa.string(), as_text=True)
+    return Field(column.name, pa.list_(pa.string()), cast="_text")
 
 
 def decimal_of(texts: Sequence[str]) -> pa.DataType:
