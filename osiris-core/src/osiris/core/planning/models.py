@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from osiris.core.errors import PluginBrokenError
 from osiris.core.manifest.references import has_secret
 from osiris.core.manifest.report import describe, suggest
+from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -40,7 +41,8 @@ def load_model(place: str) -> type[BaseModel]:
 
     module, _, name = place.partition(":")
     try:
-        model = getattr(importlib.import_module(module), name)
+        with without_pydantic_plugins():
+            model = getattr(importlib.import_module(module), name)
     except Exception as error:
         raise PluginBrokenError(
             f"the config model {place!r} cannot be imported: {type(error).__name__}: {error}",
@@ -57,7 +59,8 @@ def check_model(model: type[BaseModel], value: Mapping[str, Any]) -> list[Mismat
     from pydantic import ValidationError
 
     try:
-        model.model_validate(value)
+        with without_pydantic_plugins():
+            model.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False)
         return list(_collect(model, value, details))

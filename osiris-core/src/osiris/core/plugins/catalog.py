@@ -20,6 +20,7 @@ from osiris.core.plugins.hooks import Hooks
 from osiris.core.plugins.loading import broken, load_object, misfit
 from osiris.core.plugins.options import bound_options, validated_options
 from osiris.core.plugins.permission import Permission
+from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
 from osiris.core.plugins.report import BLOCKED_CODE, PluginReport, report_on
 
 __all__ = ["Catalog"]
@@ -164,7 +165,8 @@ class Catalog:
         spec = self.describe_adapter(name)
         entry = self._entry(ADAPTERS, name, asked=name)
         if spec.options_model is not None:
-            model = load_object(spec.options_model, entry, f"the options model of adapter {name!r}")
+            with without_pydantic_plugins():
+                model = load_object(spec.options_model, entry, f"the options model of adapter {name!r}")
             if not hasattr(model, "model_validate"):
                 raise misfit(
                     entry, f"the options model of adapter {name!r} ({spec.options_model}) is no pydantic model"

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def scan(path: Sequence[str] | None = None) -> Scan:
     return Scan(entries=tuple(sorted(entries)), warnings=tuple(sorted(warnings)))
 
 
+@cache
 def core_version() -> str:
     """The version of the installed osiris-core; the source's own where there is no metadata."""
     try:
@@ -120,7 +122,8 @@ def _entries_of(distribution: metadata.Distribution) -> list[PluginEntry]:
         raise ValueError("it states no name or no version")
     name, version = head["Name"], head["Version"]
     origin = _origin(distribution)
-    requires = tuple(distribution.requires or ())
+    # distribution.requires would parse the metadata once more.
+    requires = tuple(head.get_all("Requires-Dist") or distribution.requires or ())
     return [
         PluginEntry(
             group=point.group,

@@ -8,6 +8,7 @@ from typing import Any
 
 from osiris.core.errors import UsageError
 from osiris.core.plugins.known import closest
+from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
 
 __all__ = ["bound_options", "validated_options"]
 
@@ -26,7 +27,8 @@ def validated_options(adapter: str, model: Any, options: Mapping[str, Any]) -> d
     if model.model_config.get("extra") != "allow":
         _refuse_unknown(adapter, options, [name for field in model.model_fields.items() for name in _spellings(*field)])
     try:
-        valid = model.model_validate(dict(options))
+        with without_pydantic_plugins():
+            valid = model.model_validate(dict(options))
     except ValidationError as error:
         mistakes = [(".".join(map(str, item["loc"])) or "options", item["msg"]) for item in error.errors()]
         raise UsageError(

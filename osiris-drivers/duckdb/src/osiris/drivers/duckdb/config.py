@@ -36,7 +36,7 @@ class ProcessorConfig(_Config):
 
     query: Sql = Field(description="The SELECT that gives the output; every input is a table of its name")
     setup: Annotated[list[Sql], BeforeValidator(_as_list)] = Field(
-        default_factory=list,
+        [],
         description="Statements to run before the query, in order: macros, temporary tables, ATTACH, SET",
     )
     memory_limit: str | None = Field(
@@ -61,7 +61,7 @@ class ProcessorConfig(_Config):
         default=False, description="Let DuckDB download and load the extensions that a query needs (network)"
     )
     settings: dict[str, bool | int | float | str] = Field(
-        default_factory=dict, description="Further DuckDB settings by name, as `TimeZone: Europe/Prague`"
+        {}, description="Further DuckDB settings by name, as `TimeZone: Europe/Prague`"
     )
 
     @property

@@ -82,7 +82,7 @@ class FilesystemConnection(_Options):
     default: bool = Field(False, description="Whether `@filesystem` means this one.")
     base_dir: str = Field("", description="Folder or URL at which relative paths begin.")
     storage_options: dict[str, Any] = Field(
-        default_factory=dict, description="What the fsspec file system of the URL takes: key, secret, endpoint_url, ..."
+        {}, description="What the fsspec file system of the URL takes: key, secret, endpoint_url, ..."
     )
 
 
@@ -111,9 +111,9 @@ class CsvExtractorConfig(_Reading):
         None, ge=1, description="Guess from so many rows; when not given from the first block, about 8 MB."
     )
     parse_dates: Annotated[list[str] | bool, BeforeValidator(_as_list)] = Field(
-        default_factory=list, description="Columns of dates or timestamps in any ISO form (also with T, Z, offset)."
+        [], description="Columns of dates or timestamps in any ISO form (also with T, Z, offset)."
     )
-    na_values: Names = Field(default_factory=list, description="Further unquoted texts that mean NULL, as `NA`.")
+    na_values: Names = Field([], description="Further unquoted texts that mean NULL, as `NA`.")
     empty_as_null: Literal["unquoted", "always", "never"] = Field(
         "unquoted", description='Which empty fields are NULL: unquoted ones only (`""` is an empty text), all, or none.'
     )
@@ -210,7 +210,7 @@ class ParquetWriterConfig(_Writing):
     )
     row_group_size: int = Field(122_880, ge=1, description="Rows in one row group.")
     partition_by: Names = Field(
-        default_factory=list,
+        [],
         description="Write a folder with a file per combination of these columns' values: `year=2024/part-0.parquet`.",
     )
 

@@ -18,4 +18,4 @@ class TransformConfig(BaseModel):
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
         description="Your function as `module:function`; the module is looked for beside the pipeline file first",
     )
-    kwargs: dict[str, Any] = Field(default_factory=dict, description="Extra keyword arguments of the function")
+    kwargs: dict[str, Any] = Field({}, description="Extra keyword arguments of the function")
