@@ -19,6 +19,7 @@ __all__ = ["Plan", "Sender"]
 Mode = Literal["add", "update", "ignore"]
 
 _SPLIT_ON = frozenset({"supabase.too_large", "supabase.duplicate_in_input", "supabase.timeout"})
+_CANNOT_TELL = frozenset({"supabase.no_unique_index", "supabase.forbidden"})
 _LONGEST_COLUMNS = 4000
 _KEPT: Mapping[Mode, Literal["all", "first", "last"]] = {"add": "all", "update": "last", "ignore": "first"}
 
@@ -146,7 +147,12 @@ class Sender:
 
     def _add_what_is_missing(self, batch: Batch, body: bytes) -> None:
         """Insert rows that are there, or are not: a request is one transaction, so that it has to be all or none."""
-        answer = self._post(batch, body, "ignore", ",".join(map(name_of, self._plan.key)))
+        try:
+            answer = self._post(batch, body, "ignore", ",".join(map(name_of, self._plan.key)))
+        except DriverError as error:
+            if error.code in _CANNOT_TELL:
+                raise self._lost(batch) from error
+            raise
         added = len(json.loads(answer.content))
         if 0 < added < len(batch.rows):
             raise DriverError(
