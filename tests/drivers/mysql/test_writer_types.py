@@ -17,9 +17,35 @@ from osiris.drivers.mysql.writer import MySqlWriter
 BOTH = pytest.mark.parametrize("bulk", ["load_data", "insert"])
 
 NASTY = [
-    "", " ", "plain", "\\", "\\N", "NULL", "'", '"', "''", "\t", "\n", "\r\n", "a\0b", "\x1a", "%s", "%", "`", "tab\tand\\backslash\\n",
-    "žluťoučký", "漢字", "😀 and 👩‍👩‍👧", "\u200b", "\ufeff", "ends in a blank ", ";--", "\\'", "a,b", "x" * 70_000,
-]  # fmt: skip
+    "",
+    " ",
+    "plain",
+    "\\",
+    "\\N",
+    "NULL",
+    "'",
+    '"',
+    "''",
+    "\t",
+    "\n",
+    "\r\n",
+    "a\0b",
+    "\x1a",
+    "%s",
+    "%",
+    "`",
+    "tab\tand\\backslash\\n",
+    "žluťoučký",
+    "漢字",
+    "😀 and 👩‍👩‍👧",
+    "\u200b",
+    "\ufeff",
+    "ends in a blank ",
+    ";--",
+    "\\'",
+    "a,b",
+    "x" * 70_000,
+]
 BYTES = [b"", b"\0", b"\\", b"'", b"\n\t", bytes(range(256)), b"\xff\xfe", b"\xf0\x9f\x98", b"x" * 70_000]
 
 
@@ -57,12 +83,24 @@ CASES: list[tuple[pa.DataType, list[Any], str, list[Any]]] = [
         "double",
         [0.1, -1.7976931348623157e308, 5e-324, 1e22, 123456789.123456789, 1e-7, None],
     ),
-    (pa.decimal128(12, 2), [Decimal("-1234567890.12"), Decimal("0.01"), None], "decimal(12,2)",
-     [Decimal("-1234567890.12"), Decimal("0.01"), None]),
-    (pa.decimal128(38, 10), [Decimal("1234567890123456789012345678.1234567891"), Decimal("1E-10")], "decimal(38,10)",
-     [Decimal("1234567890123456789012345678.1234567891"), Decimal("0.0000000001")]),
-    (pa.decimal256(65, 30), [Decimal("9" * 35 + "." + "9" * 30), -Decimal("0." + "0" * 29 + "1")], "decimal(65,30)",
-     [Decimal("9" * 35 + "." + "9" * 30), -Decimal("0." + "0" * 29 + "1")]),
+    (
+        pa.decimal128(12, 2),
+        [Decimal("-1234567890.12"), Decimal("0.01"), None],
+        "decimal(12,2)",
+        [Decimal("-1234567890.12"), Decimal("0.01"), None],
+    ),
+    (
+        pa.decimal128(38, 10),
+        [Decimal("1234567890123456789012345678.1234567891"), Decimal("1E-10")],
+        "decimal(38,10)",
+        [Decimal("1234567890123456789012345678.1234567891"), Decimal("0.0000000001")],
+    ),
+    (
+        pa.decimal256(65, 30),
+        [Decimal("9" * 35 + "." + "9" * 30), -Decimal("0." + "0" * 29 + "1")],
+        "decimal(65,30)",
+        [Decimal("9" * 35 + "." + "9" * 30), -Decimal("0." + "0" * 29 + "1")],
+    ),
     (pa.string(), [*NASTY, None], "longtext", [*NASTY, None]),
     (pa.large_string(), [*NASTY, None], "longtext", [*NASTY, None]),
     (pa.string_view(), [*NASTY, None], "longtext", [*NASTY, None]),
@@ -70,31 +108,73 @@ CASES: list[tuple[pa.DataType, list[Any], str, list[Any]]] = [
     (pa.large_binary(), [*BYTES, None], "longblob", [*BYTES, None]),
     (pa.binary_view(), [*BYTES, None], "longblob", [*BYTES, None]),
     (pa.binary(3), [b"\0\1\2", None], "longblob", [b"\0\1\2", None]),
-    (pa.date32(), [date(1, 1, 1), date(9999, 12, 31), date(1969, 12, 31), None], "date",
-     [date(1, 1, 1), date(9999, 12, 31), date(1969, 12, 31), None]),
+    (
+        pa.date32(),
+        [date(1, 1, 1), date(9999, 12, 31), date(1969, 12, 31), None],
+        "date",
+        [date(1, 1, 1), date(9999, 12, 31), date(1969, 12, 31), None],
+    ),
     (pa.date64(), [date(2026, 1, 31), None], "date", [date(2026, 1, 31), None]),
-    (pa.timestamp("s"), [datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59), None], "datetime",
-     [datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59), None]),
-    (pa.timestamp("ms"), [datetime(1969, 12, 31, 23, 59, 59, 999000)], "datetime(3)", [datetime(1969, 12, 31, 23, 59, 59, 999000)]),
-    (pa.timestamp("us"), [datetime(1000, 1, 1, 0, 0, 0, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)], "datetime(6)",
-     [datetime(1000, 1, 1, 0, 0, 0, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)]),
+    (
+        pa.timestamp("s"),
+        [datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59), None],
+        "datetime",
+        [datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59), None],
+    ),
+    (
+        pa.timestamp("ms"),
+        [datetime(1969, 12, 31, 23, 59, 59, 999000)],
+        "datetime(3)",
+        [datetime(1969, 12, 31, 23, 59, 59, 999000)],
+    ),
+    (
+        pa.timestamp("us"),
+        [datetime(1000, 1, 1, 0, 0, 0, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)],
+        "datetime(6)",
+        [datetime(1000, 1, 1, 0, 0, 0, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)],
+    ),
     (pa.timestamp("ns"), ns(-1_000, 1_000, 253_402_300_799), "datetime(6)", []),
-    (pa.timestamp("us", "Europe/Prague"), [datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Prague")), None], "datetime(6)", [datetime(2026, 7, 1, 10), None]),
+    (
+        pa.timestamp("us", "Europe/Prague"),
+        [datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Prague")), None],
+        "datetime(6)",
+        [datetime(2026, 7, 1, 10), None],
+    ),
     (pa.time32("s"), [3661, None], "time", [timedelta(seconds=3661), None]),
     (pa.time32("ms"), [86_399_999], "time(3)", [timedelta(milliseconds=86_399_999)]),
     (pa.time64("us"), [86_399_999_999], "time(6)", [timedelta(microseconds=86_399_999_999)]),
     (pa.time64("ns"), [86_399_999_999_000], "time(6)", [timedelta(microseconds=86_399_999_999)]),
-    (pa.duration("s"), [-3_020_399, 3_020_399, 0, None], "time", [timedelta(seconds=-3_020_399), timedelta(seconds=3_020_399), timedelta(), None]),
+    (
+        pa.duration("s"),
+        [-3_020_399, 3_020_399, 0, None],
+        "time",
+        [timedelta(seconds=-3_020_399), timedelta(seconds=3_020_399), timedelta(), None],
+    ),
     (pa.duration("ms"), [-1, 1], "time(3)", [timedelta(milliseconds=-1), timedelta(milliseconds=1)]),
-    (pa.duration("us"), [-3_020_399_000_000, -1], "time(6)", [timedelta(seconds=-3_020_399), timedelta(microseconds=-1)]),
+    (
+        pa.duration("us"),
+        [-3_020_399_000_000, -1],
+        "time(6)",
+        [timedelta(seconds=-3_020_399), timedelta(microseconds=-1)],
+    ),
     (pa.duration("ns"), [1_000], "time(6)", [timedelta(microseconds=1)]),
     (pa.dictionary(pa.int8(), pa.string()), ["a", "b", "a", None], "longtext", ["a", "b", "a", None]),
     (pa.list_(pa.int64()), [[1, 2], [], None, [None]], "longtext", ["[1, 2]", "[]", None, "[null]"]),
-    (pa.struct([("a", pa.int64()), ("b", pa.string())]), [{"a": 1, "b": "é\\\"\n"}, None], "longtext", ['{"a": 1, "b": "é\\\\\\"\\n"}', None]),
-    (pa.list_(pa.struct([("d", pa.decimal128(20, 2))])), [[{"d": Decimal("12345678901234567.89")}]], "longtext", ['[{"d": "12345678901234567.89"}]']),
+    (
+        pa.struct([("a", pa.int64()), ("b", pa.string())]),
+        [{"a": 1, "b": 'é\\"\n'}, None],
+        "longtext",
+        ['{"a": 1, "b": "é\\\\\\"\\n"}', None],
+    ),
+    (
+        pa.list_(pa.struct([("d", pa.decimal128(20, 2))])),
+        [[{"d": Decimal("12345678901234567.89")}]],
+        "longtext",
+        ['[{"d": "12345678901234567.89"}]'],
+    ),
     (pa.map_(pa.string(), pa.int64()), [[("a", 1)]], "longtext", ['[["a", 1]]']),
     (pa.null(), [None, None], "longtext", [None, None]),
-]  # fmt: skip
+]
 
 
 @BOTH
@@ -125,7 +205,9 @@ def test_float32_and_float16_keep_their_bits(ctx: Any, database: Any, bulk: str)
 
 @BOTH
 def test_slices_and_many_batches(ctx: Any, database: Any, bulk: str) -> None:
-    whole = column([*NASTY, None] * 3, pa.string()).append_column("b", pa.array([*BYTES, None] * 8 + [b"z"] * 7, pa.binary()))
+    whole = column([*NASTY, None] * 3, pa.string()).append_column(
+        "b", pa.array([*BYTES, None] * 8 + [b"z"] * 7, pa.binary())
+    )
     table = whole.slice(5, 60)
     write(ctx, pa.Table.from_batches(table.to_batches(max_chunksize=7)), bulk=bulk, batch_rows=13)
     assert database.execute("SELECT n, v, b FROM t ORDER BY n") == [tuple(row.values()) for row in table.to_pylist()]
@@ -151,9 +233,24 @@ EXISTING: list[tuple[str, pa.DataType, list[Any], list[Any]]] = [
     ("DATE", pa.string(), ["2026-01-31"], [date(2026, 1, 31)]),
     ("DATETIME", pa.date32(), [date(2026, 1, 31)], [datetime(2026, 1, 31)]),
     ("DATETIME", pa.timestamp("us"), [datetime(2026, 1, 31, 1, 2, 3)], [datetime(2026, 1, 31, 1, 2, 3)]),
-    ("DATETIME(3)", pa.string(), ["2026-01-31T01:02:03.456", "2026-01-31 01:02:03.4560"], [datetime(2026, 1, 31, 1, 2, 3, 456000)] * 2),
-    ("TIMESTAMP(6) NULL", pa.timestamp("us", "America/New_York"), [datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("America/New_York")), None], [datetime(2026, 7, 1, 16), None]),
-    ("TIME(6)", pa.string(), ["-838:59:59", "01:02:03.000004"], [timedelta(seconds=-3_020_399), timedelta(seconds=3723, microseconds=4)]),
+    (
+        "DATETIME(3)",
+        pa.string(),
+        ["2026-01-31T01:02:03.456", "2026-01-31 01:02:03.4560"],
+        [datetime(2026, 1, 31, 1, 2, 3, 456000)] * 2,
+    ),
+    (
+        "TIMESTAMP(6) NULL",
+        pa.timestamp("us", "America/New_York"),
+        [datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("America/New_York")), None],
+        [datetime(2026, 7, 1, 16), None],
+    ),
+    (
+        "TIME(6)",
+        pa.string(),
+        ["-838:59:59", "01:02:03.000004"],
+        [timedelta(seconds=-3_020_399), timedelta(seconds=3723, microseconds=4)],
+    ),
     ("VARCHAR(40)", pa.int64(), [2**53 + 1], [str(2**53 + 1)]),
     ("VARCHAR(40)", pa.timestamp("us", "UTC"), [datetime(2026, 7, 1)], ["2026-07-01 00:00:00.000000+00:00"]),
     ("CHAR(5) CHARACTER SET latin1", pa.string(), ["ü€", "abc"], ["ü€", "abc"]),
@@ -162,7 +259,7 @@ EXISTING: list[tuple[str, pa.DataType, list[Any], list[Any]]] = [
     ("VARBINARY(9)", pa.string(), ["ü"], ["ü".encode()]),
     ("JSON", pa.string(), ['{"a": [1, "\\"\\n"]}', None], ['{"a": [1, "\\"\\n"]}', None]),
     ("GEOMETRY", pa.binary(), [b"\0\0\0\0\1\1\0\0\0" + b"\0" * 16, None], [b"\0\0\0\0\1\1\0\0\0" + b"\0" * 16, None]),
-]  # fmt: skip
+]
 
 
 @BOTH
@@ -181,7 +278,12 @@ MISFITS: list[tuple[str, pa.DataType, list[Any], str]] = [
     ("INT", pa.decimal128(10, 2), [Decimal("1.00"), Decimal("1.50")], "mysql.value_does_not_fit"),
     ("INT", pa.string(), ["1", "12abc"], "mysql.value_does_not_fit"),
     ("INT", pa.string(), ["1", ""], "mysql.value_does_not_fit"),
-    ("DECIMAL(6,2)", pa.decimal128(10, 3), [Decimal("1.250").quantize(Decimal("1.000")) * 0 + 1, Decimal("1.005")], "mysql.value_does_not_fit"),
+    (
+        "DECIMAL(6,2)",
+        pa.decimal128(10, 3),
+        [Decimal("1.250").quantize(Decimal("1.000")) * 0 + 1, Decimal("1.005")],
+        "mysql.value_does_not_fit",
+    ),
     ("DECIMAL(6,2)", pa.string(), ["1", "1.005"], "mysql.value_does_not_fit"),
     ("DECIMAL(6,2)", pa.int64(), [1, 10_000], "mysql.value_does_not_fit"),
     ("FLOAT", pa.float64(), [0.5, 0.1], "mysql.value_does_not_fit"),
@@ -207,7 +309,12 @@ MISFITS: list[tuple[str, pa.DataType, list[Any], str]] = [
     ("DATE", pa.string(), ["2026-01-31", "2026-02-30"], "mysql.value_does_not_fit"),
     ("DATE", pa.string(), ["2026-01-31", "26-1-1"], "mysql.value_does_not_fit"),
     ("DATE", pa.timestamp("us"), [datetime(2026, 1, 31), datetime(2026, 1, 31, 1)], "mysql.value_does_not_fit"),
-    ("DATETIME", pa.timestamp("us"), [datetime(2026, 1, 31), datetime(2026, 1, 31, 0, 0, 0, 1)], "mysql.value_does_not_fit"),
+    (
+        "DATETIME",
+        pa.timestamp("us"),
+        [datetime(2026, 1, 31), datetime(2026, 1, 31, 0, 0, 0, 1)],
+        "mysql.value_does_not_fit",
+    ),
     ("DATETIME(3)", pa.string(), ["2026-01-31 00:00:00.123", "2026-01-31 00:00:00.1234"], "mysql.value_does_not_fit"),
     ("DATETIME(6)", pa.timestamp("ns"), [1_000, 1_001], "mysql.value_does_not_fit"),
     ("DATETIME(6)", pa.timestamp("s"), [0, 10**12], "mysql.value_does_not_fit"),
@@ -218,7 +325,7 @@ MISFITS: list[tuple[str, pa.DataType, list[Any], str]] = [
     ("INT NOT NULL", pa.int64(), [1, None], "mysql.null_value"),
     ("TIMESTAMP NOT NULL", pa.timestamp("s"), [datetime(2026, 1, 1), None], "mysql.null_value"),
     ("JSON", pa.list_(pa.float64()), [[1.0], [float("inf")]], "mysql.value_does_not_fit"),
-]  # fmt: skip
+]
 
 
 @BOTH
@@ -251,9 +358,18 @@ def test_what_is_not_json_is_refused(ctx: Any, database: Any, bulk: str) -> None
 
 @pytest.mark.parametrize(
     ("ddl", "kind"),
-    [("INT", pa.date32()), ("DATE", pa.int64()), ("INT", pa.binary()), ("TEXT", pa.binary()), ("INT", pa.list_(pa.int64())),
-     ("DATETIME", pa.time32("s")), ("TIME", pa.timestamp("s")), ("FLOAT", pa.decimal128(5, 2)), ("TEXT", pa.month_day_nano_interval())],
-)  # fmt: skip
+    [
+        ("INT", pa.date32()),
+        ("DATE", pa.int64()),
+        ("INT", pa.binary()),
+        ("TEXT", pa.binary()),
+        ("INT", pa.list_(pa.int64())),
+        ("DATETIME", pa.time32("s")),
+        ("TIME", pa.timestamp("s")),
+        ("FLOAT", pa.decimal128(5, 2)),
+        ("TEXT", pa.month_day_nano_interval()),
+    ],
+)
 def test_types_that_do_not_belong_together_are_refused_before_anything_is_sent(
     ctx: Any, database: Any, ddl: str, kind: pa.DataType
 ) -> None:

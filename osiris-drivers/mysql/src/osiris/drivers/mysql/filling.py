@@ -116,7 +116,7 @@ class Filling:
         reason = "asked for" if bulk != "auto" else f"local_infile is {'on' if allowed else 'off'} on the server"
         self._ctx.log_event(
             "mysql_write_path",
-            {"table": str(self._table), "path": "load_data" if load_data else "insert", "reason": reason},
+            {"table": self._options.table, "path": "load_data" if load_data else "insert", "reason": reason},
         )
         return Sender(
             self._session, table, fits, load_data=load_data, show_values=self._options.show_values, ctx=self._ctx

@@ -110,8 +110,11 @@ class Staging:
         statement = f"CREATE TABLE {self.new.sql} ({', '.join(parts)}) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4"
         self._session.execute(statement, what=f"table {self._target}")
 
-    def swap(self) -> None:
+    def swap(self, *, replaces: bool) -> None:
         """``new`` becomes the target, at once; others see the old rows or the new ones, nothing between.
+
+        Args:
+            replaces: Whether there was a target when the step began.
 
         Raises:
             DriverError: ``mysql.lock_wait`` (retryable): somebody keeps the target open; ``mysql.table_exists``
@@ -119,10 +122,20 @@ class Staging:
         """
         self._limit_waiting()
         moves = f"{self.new.sql} TO {self._target.sql}"
-        replaces = table_exists(self._session, self._target)
         if replaces:
             moves = f"{self._target.sql} TO {self.old.sql}, {moves}"
-        self._session.execute(f"RENAME TABLE {moves}", what=f"table {self._target}")
+        try:
+            self._session.execute(f"RENAME TABLE {moves}", what=f"table {self._target}")
+        except DriverError as error:
+            if error.code != "mysql.table_exists":
+                raise
+            raise DriverError(
+                f"table {self._target} was made by somebody else while this step made it",
+                hint="run again: then the rows go into that table",
+                code=error.code,
+                retryable=True,
+                table=str(self._target),
+            ) from error
         if replaces:
             self._drop_old()
 

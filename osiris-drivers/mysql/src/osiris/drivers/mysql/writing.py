@@ -137,7 +137,7 @@ class Write:
         assert new is not None, "the table was just made"
         written = self._write_into(new, dataset, fields, beside=True)
         with self._doubtful():
-            self._staging.swap()
+            self._staging.swap(replaces=table is not None)
         return written
 
     def _write_into(self, table: Table, dataset: Dataset, fields: list[pa.Field], *, beside: bool = False) -> Written:
