@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 from postgres_server import PASSWORD, PostgresServer
+from supabase_project import SupabaseProject
 
 from osiris.core.cancellation import Cancellation
+from osiris.core.dataset import Dataset
+from osiris.drivers.supabase.extractor import SupabaseExtractor
+from osiris.drivers.supabase.writer import SupabaseWriter
 
 
 @dataclass
@@ -115,3 +120,55 @@ def ctx(tmp_path: Path, database: Database) -> Context:
 def password() -> str:
     """Of every role that may log in."""
     return PASSWORD
+
+
+@dataclass
+class Rest:
+    """A project over REST: real PostgREST, and a gateway in front of it that tests can make fail."""
+
+    project: SupabaseProject
+    folder: Path
+
+    def context(self, name: str = "session", *, secret: bool = True, **connection: Any) -> Context:
+        """A step's context; the same name means the same session."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return Context(base_dir=folder, connection=self.project.connection(secret=secret, **connection))
+
+    def read(self, table: str, *, ctx: Context | None = None, secret: bool = True, **config: Any) -> pa.Table:
+        """All rows that the extractor gives."""
+        extractor = SupabaseExtractor()
+        ctx = ctx or self.context(secret=secret)
+        try:
+            options = {"connection": "@supabase.main", "transport": "rest", "table": table, **config}
+            return extractor.run(ctx.step_id, options, {}, ctx)["df"].table()
+        finally:
+            extractor.close()
+
+    def write(
+        self, table: str, rows: Any, *, ctx: Context | None = None, secret: bool = True, **config: Any
+    ) -> Context:
+        """Write rows (anything tabular); the context, which knows what was told."""
+        writer = SupabaseWriter()
+        ctx = ctx or self.context(secret=secret)
+        try:
+            options = {"connection": "@supabase.main", "transport": "rest", "table": table, **config}
+            writer.run(ctx.step_id, options, {"df": Dataset.of(rows)}, ctx)
+        finally:
+            writer.close()
+        return ctx
+
+
+@pytest.fixture(scope="session")
+def project(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupabaseProject]:
+    """One project for all tests of a worker."""
+    with SupabaseProject(postgres, tmp_path_factory.mktemp("postgrest")) as running:
+        yield running
+
+
+@pytest.fixture
+def rest(project: SupabaseProject, tmp_path: Path) -> Iterator[Rest]:
+    """The project, empty, for one test."""
+    project.gateway.reset()
+    yield Rest(project, tmp_path)
+    project.clear()

@@ -78,10 +78,11 @@ def describe(client: RestClient) -> Description | None:
         told = json.loads(answer.content)
     except ValueError:
         return None
-    if not isinstance(told, dict) or not isinstance(told.get("definitions"), dict):
+    if not isinstance(told, dict) or not isinstance(told.get("paths"), dict):
         return None
-    paths = told.get("paths", {})
-    tables = {name: _table(one, paths.get(f"/{name}", {})) for name, one in told["definitions"].items()}
+    paths = told["paths"]
+    definitions = told.get("definitions", {})  # left out where there is no table
+    tables = {name: _table(one, paths.get(f"/{name}", {})) for name, one in definitions.items()}
     return Description(tables, told.get("info", {}).get("version"), answer.seconds)
 
 
