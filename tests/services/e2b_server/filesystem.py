@@ -55,6 +55,13 @@ async def ask(sandbox: Sandbox, op: str, **arguments: Any) -> Any:
         raise ConnectError(code, f"path '{next(iter(arguments.values()))}': {error.strerror}") from error
 
 
+def sandbox_of(request: web.Request, body: dict[str, Any]) -> Sandbox:
+    """The sandbox that a request is for; the body is logged, the user checked."""
+    request[wire.ENTRY].note(body)
+    username(request)
+    return request[wire.SANDBOX]
+
+
 class FilesystemCalls:
     """The handlers of filesystem.Filesystem."""
 
@@ -72,38 +79,31 @@ class FilesystemCalls:
             for name, handler in handlers.items()
         ]
 
-    def sandbox(self, request: web.Request, body: dict[str, Any]) -> Sandbox:
-        """The sandbox that a request is for; the body is logged, the user checked."""
-        request[wire.ENTRY].note(body)
-        username(request)
-        sandbox: Sandbox = request[wire.SANDBOX]
-        return sandbox
-
     async def stat(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
         """One entry."""
-        sandbox = self.sandbox(request, body)
+        sandbox = sandbox_of(request, body)
         return {"entry": entry_info(sandbox, await ask(sandbox, "stat", path=body.get("path", "")))}
 
     async def make_dir(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
         """Make a folder and those above it."""
-        sandbox = self.sandbox(request, body)
+        sandbox = sandbox_of(request, body)
         return {"entry": entry_info(sandbox, await ask(sandbox, "make_dir", path=body.get("path", "")))}
 
     async def move(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
         """Rename an entry."""
-        sandbox = self.sandbox(request, body)
+        sandbox = sandbox_of(request, body)
         entry = await ask(sandbox, "move", source=body.get("source", ""), destination=body.get("destination", ""))
         return {"entry": entry_info(sandbox, entry)}
 
     async def list_dir(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
         """The entries of a folder."""
-        sandbox = self.sandbox(request, body)
+        sandbox = sandbox_of(request, body)
         entries = await ask(sandbox, "list", path=body.get("path", ""), depth=body.get("depth") or 1)
         return {"entries": [entry_info(sandbox, entry) for entry in entries]}
 
     async def remove(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
         """Remove an entry with all in it."""
-        await ask(self.sandbox(request, body), "remove", path=body.get("path", ""))
+        await ask(sandbox_of(request, body), "remove", path=body.get("path", ""))
         return {}
 
 

@@ -86,7 +86,8 @@ class Process:
             )
         except OSError as error:
             self.abandon()
-            raise ConnectError("invalid_argument", f"error starting process '{args[0]}': {error.strerror}") from error
+            message = f"error starting process: '{error.filename}': {error.strerror}"
+            raise ConnectError("invalid_argument", message) from error
         finally:
             for descriptor in (theirs_in, *theirs):
                 os.close(descriptor)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .guest import frames
 from .guest.namespaces import SYSTEM
 from .guest.paths import HOME, Paths
 from .guest.processes import Processes
@@ -83,14 +84,13 @@ class Link:
         self.on_close = on_close
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting: dict[int, asyncio.Future[Any]] = {}
-        self.received = bytearray()
-        self.descriptors: list[int] = []
         self.next_id = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, config: dict[str, Any], trouble: Path) -> None:
         """Start the first process; what it complains of goes to ``trouble``."""
         self.socket, theirs = socket.socketpair()
+        self.inbox = frames.Inbox(self.socket)
         with theirs, trouble.open("wb") as errors:
             self.process = subprocess.Popen(
                 first_process(config),
@@ -114,47 +114,33 @@ class Link:
         self.next_id += 1
         number = self.next_id
         self.waiting[number] = asyncio.get_running_loop().create_future()
-        body = json.dumps({"id": number, "op": op, "fds": len(descriptors), **arguments}).encode()
-        frame = len(body).to_bytes(4, "big") + body
         try:
-            sent = socket.send_fds(self.socket, [frame], list(descriptors))
-            self.socket.sendall(frame[sent:])
+            frames.send(self.socket, {"id": number, "op": op, **arguments}, list(descriptors))
         except OSError as error:
             raise SandboxGoneError from error
         return await self.waiting[number]
 
     def receive(self) -> None:
         """Take what has come."""
-        flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-        try:
-            data, descriptors, _, _ = socket.recv_fds(self.socket, 1 << 16, 16, flags)
-        except BlockingIOError:
-            return
-        except OSError:
-            data, descriptors = b"", []
-        self.descriptors += descriptors
-        self.received += data
-        while len(self.received) >= 4 and len(self.received) >= (end := 4 + int.from_bytes(self.received[:4], "big")):
-            message = json.loads(self.received[4:end])
-            del self.received[:end]
-            self.dispatch(message)
-        if not data:
+        alive = self.inbox.fill()
+        for message, descriptors in self.inbox.messages():
+            self.dispatch(message, descriptors)
+        if not alive:
             self.close()
 
-    def dispatch(self, message: dict[str, Any]) -> None:
+    def dispatch(self, message: dict[str, Any], given: list[int]) -> None:
         """Give one message to whom it is for."""
         if "ready" in message:
             self.ready.set_result(None)
         elif "exit" in message:
             self.on_exit(message["exit"], message["status"])
         else:
-            given = [self.descriptors.pop(0) for _ in range(message.get("fds", 0))]
             future = self.waiting.pop(message["id"])
             if future.done():
                 for descriptor in given:
                     os.close(descriptor)
             elif "error" in message:
-                future.set_exception(OSError(message["error"], message["message"]))
+                future.set_exception(OSError(*message["error"]))
             else:
                 future.set_result((message["result"], given[0]) if given else message["result"])
 

@@ -26,6 +26,7 @@ from .filesystem import FilesystemCalls, Transfers
 from .log import Entry, RequestLog
 from .sandbox import Machine, Sandbox, SandboxGoneError, first_process, python_folders
 from .template_routes import TemplateRoutes
+from .watchers import WatcherCalls
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Isolation = Literal["auto", "namespaces", "paths"]
@@ -105,6 +106,11 @@ class E2BServer:
     def api_key(self) -> str:
         """The right key."""
         return self.options.api_key
+
+    @property
+    def connection(self) -> dict[str, str]:
+        """Arguments that lead the SDK of this process here: ``E2B(**server.connection)``."""
+        return {"api_key": self.api_key, "api_url": self.api_url, "sandbox_url": self.sandbox_url}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -255,12 +261,13 @@ def application(cloud: Cloud) -> web.Application:
             streams.disconnect(request, reset=False)
             return web.Response(status=502)
 
-    app = web.Application(middlewares=[write_down, go_wrong, let_in])
+    app = web.Application(middlewares=[write_down, go_wrong, let_in], client_max_size=0)
     app.add_routes(ControlPlane(cloud).routes())
     app.add_routes(TemplateRoutes(cloud).routes())
     app.add_routes(Admin(cloud).routes())
     app.add_routes(ProcessCalls(cloud).routes())
     app.add_routes(FilesystemCalls().routes())
+    app.add_routes(WatcherCalls().routes())
     app.add_routes(Transfers().routes())
     app.add_routes([web.get("/health", health, name="health", allow_head=False)])
     return app

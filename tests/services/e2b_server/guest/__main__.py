@@ -6,12 +6,12 @@ a root folder of its own: the system's folders and the test environment's Python
 Elsewhere it stays outside and maps the sandbox's paths into the sandbox's folder. When the socket closes, everything
 in the sandbox dies.
 
-Both directions speak frames: four bytes of length, then JSON; descriptors travel beside a frame, in order.
 Requests carry ``id`` and ``op``; answers carry ``id`` and ``result`` or ``error``; ends of processes carry ``exit``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -20,6 +20,7 @@ import socket
 import sys
 from typing import Any
 
+import frames
 from files import Files
 from namespaces import adopt_orphans, die_with_parent, enter_root, leave_the_machine
 from paths import Paths
@@ -34,8 +35,7 @@ class Init:
         self.link = link
         self.files = Files(paths)
         self.processes = Processes(paths, marker, in_namespace)
-        self.received = bytearray()
-        self.descriptors: list[int] = []
+        self.inbox = frames.Inbox(link)
 
     def run(self) -> None:
         """Serve until the socket closes, then end everything."""
@@ -57,51 +57,35 @@ class Init:
 
     def receive(self) -> bool:
         """Take what has come and answer it; False at the end."""
-        try:
-            data, descriptors, _, _ = socket.recv_fds(self.link, 1 << 16, 16, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionError:
-            return False
-        self.descriptors += descriptors
-        self.received += data
-        while len(self.received) >= 4:
-            end = 4 + int.from_bytes(self.received[:4], "big")
-            if len(self.received) < end:
-                break
-            request = json.loads(self.received[4:end])
-            del self.received[:end]
-            self.answer(request)
-        return bool(data)
+        alive = self.inbox.fill()
+        for request, descriptors in self.inbox.messages():
+            self.answer(request, descriptors)
+        return alive
 
-    def answer(self, request: dict[str, Any]) -> None:
+    def answer(self, request: dict[str, Any], taken: list[int]) -> None:
         """Do one request and send what came of it."""
         number, op = request.pop("id"), request.pop("op")
-        taken = [self.descriptors.pop(0) for _ in range(request.pop("fds", 0))]
         given: list[int] = []
         try:
             if op == "processes.spawn":
-                result = self.processes.spawn(**request, descriptors=taken)
+                result: Any = self.processes.spawn(**request, descriptors=taken)
             elif op == "files.open":
                 result, descriptor = self.files.open(**request)
                 given.append(descriptor)
             else:
                 room, _, name = op.partition(".")
                 result = getattr(self.files if room == "files" else self.processes, name)(**request)
-            self.send({"id": number, "result": result, "fds": len(given)}, given)
+            self.send({"id": number, "result": result}, given)
         except OSError as error:
-            self.send({"id": number, "error": error.errno, "message": str(error.strerror)})
+            self.send({"id": number, "error": [error.errno, str(error.strerror), error.filename]})
         finally:
             for descriptor in taken + given:
                 os.close(descriptor)
 
     def send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
-        """Send one frame; nobody there to hear it is fine."""
-        body = json.dumps(message).encode()
-        frame = len(body).to_bytes(4, "big") + body
-        try:
-            sent = socket.send_fds(self.link, [frame], descriptors or [])
-            self.link.sendall(frame[sent:])
-        except ConnectionError:
-            return
+        """Send one message; nobody there to hear it is fine."""
+        with contextlib.suppress(ConnectionError):
+            frames.send(self.link, message, descriptors or [])
 
 
 def main(config: dict[str, Any]) -> int:
