@@ -14,7 +14,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from osiris.core.errors import OsirisError, PrepareError
+from osiris.core.errors import PrepareError
 from osiris.remote.e2b.cargo import Cargo
 from osiris.remote.e2b.lease import Lease
 from osiris.remote.e2b.mirror import Mirror
@@ -29,11 +29,12 @@ Tell = Callable[[str, Mapping[str, Any]], object]
 
 _INSTALL_SECONDS = 1800.0
 _PROBE = """
-import json, os, platform, sys
-from importlib import metadata
+import glob, json, os, platform, sys
 found = {}
-for one in metadata.distributions():
-    found.setdefault(one.metadata["Name"] or "", one.version)
+for folder in reversed([entry for entry in sys.path if entry]):
+    for path in glob.glob(glob.escape(folder) + "/*.dist-info"):
+        name, _, version = os.path.basename(path)[:-10].partition("-")
+        found[name] = version
 print(json.dumps({"home": os.path.expanduser("~"), "python": platform.python_version(),
     "executable": sys.executable, "distributions": found}))
 """
@@ -184,8 +185,8 @@ async def _create(cloud: Cloud, options: E2BOptions, ticket: Ticket, needs: Need
         idempotency_key=ticket.attempt,
     )
 
-    def limited(error: OsirisError) -> None:
-        tell("sandbox_limit_reached", {"sandbox_id": sandbox.id, "error": error.to_dict()})
+    def limited(seconds_left: float) -> None:
+        tell("sandbox_limit_reached", {"sandbox_id": sandbox.id, "seconds_left": round(seconds_left, 1)})
 
     return Berth(
         sandbox,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import TypeVar
 
 from osiris.core.errors import ExecutionError, OsirisError, PrepareError, UnreachableError
@@ -17,6 +18,8 @@ GONE = "e2b.sandbox_gone"
 """The sandbox was killed, or its time was over."""
 
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
+_SECONDS = 10.0
+"""After so long nothing is tried again: the SDK has tried, too."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ KNOWN: dict[str, _Meaning] = {
     "TransportError": _Meaning(UnreachableError, "e2b.unreachable", "E2B cannot be reached", _NETWORK, True),
     "ConnectError": _Meaning(UnreachableError, "e2b.unreachable", "the connection to E2B was lost", _NETWORK, True),
     "OSError": _Meaning(UnreachableError, "e2b.unreachable", "the connection to E2B was lost", _NETWORK, True),
-    "SandboxException": _Meaning(UnreachableError, "e2b.failed", "E2B failed", "see https://status.e2b.dev"),
+    # What the files API answers has neither a class nor a status of its own.
+    "SandboxException": _Meaning(UnreachableError, "e2b.failed", "E2B failed", "see https://status.e2b.dev", True),
 }
 """By the name of a class; the nearest base class that is here counts."""
 
@@ -119,25 +123,26 @@ def explained(error: BaseException, doing: str) -> OsirisError:
     )
 
 
-async def attempt(doing: str, call: Callable[[], Awaitable[T]], *, tries: int = len(_PAUSES) + 1) -> T:
+async def attempt(doing: str, call: Callable[[], Awaitable[T]]) -> T:
     """Do it, and again where that may help.
 
     Args:
         doing: As for :func:`explained`.
         call: Something that may be done twice.
-        tries: How often at most.
 
     Raises:
         OsirisError: It cannot be done.
     """
-    for number in range(tries):
+    begun = monotonic()
+    number = 0
+    while True:
         try:
             return await call()
         except asyncio.CancelledError:
             raise
         except Exception as raised:  # whatever an SDK and three libraries below it raise
             error = explained(raised, doing)
-            if not error.retryable or number + 1 == tries:
+            if not error.retryable or number == len(_PAUSES) or monotonic() - begun > _SECONDS:
                 raise error from raised
-        await asyncio.sleep(_PAUSES[min(number, len(_PAUSES) - 1)])
-    raise AssertionError("unreachable: the last try raises")
+        await asyncio.sleep(_PAUSES[number])
+        number += 1

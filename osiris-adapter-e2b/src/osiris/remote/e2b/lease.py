@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from osiris.core.errors import OsirisError
@@ -19,13 +20,15 @@ class Lease:
     Args:
         sandbox: Whose life.
         seconds: How long it lives on when nobody extends it.
-        on_limit: Called once where E2B grants no more: the plan's longest life is reached.
+        on_limit: Called once where E2B grants no more, with the seconds that are left: the plan's longest life is
+            reached.
     """
 
-    def __init__(self, sandbox: Sandbox, seconds: int, on_limit: Callable[[OsirisError], object]) -> None:
+    def __init__(self, sandbox: Sandbox, seconds: int, on_limit: Callable[[float], object]) -> None:
         self._sandbox = sandbox
         self._seconds = seconds
         self._on_limit = on_limit
+        self._told = False
         self.ends = monotonic() + seconds
         """When, by the monotonic clock, its time is over if nothing is done."""
 
@@ -45,10 +48,21 @@ class Lease:
                 except OsirisError as error:
                     if error.code == GONE:
                         return
-                    if not error.retryable:
-                        self._on_limit(error)
+                    if not error.retryable:  # no more is granted: what is left is left
+                        await self._see_whether_granted()
                         return
                     await asyncio.sleep(min(1.0, self._seconds / 10))
                 else:
                     self.ends = begun + self._seconds
                     break
+            await self._see_whether_granted()
+
+    async def _see_whether_granted(self) -> None:
+        """E2B does not say that it grants less than was asked for: the plan's longest life, and not more."""
+        with suppress(OsirisError):
+            left = await self._sandbox.seconds_left()
+            if left < self._seconds * 0.9 - 1:
+                self.ends = min(self.ends, monotonic() + left)
+                if not self._told:
+                    self._told = True
+                    self._on_limit(left)

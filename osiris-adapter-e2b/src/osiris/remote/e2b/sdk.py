@@ -7,8 +7,10 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from osiris.remote.e2b.failure import attempt, explained
@@ -156,7 +158,7 @@ class Sandbox:
         self.id: str = made.sandbox_id
 
     async def run(self, command: str, *, timeout: float = 60.0) -> Completed:
-        """Run a command that may be run twice to its end, in a login shell.
+        """Run a command to its end, in a login shell; again where what it wrote was lost on its way.
 
         Args:
             command: Shown to the provider: no secrets.
@@ -171,11 +173,36 @@ class Sandbox:
     async def _completed(self, command: str, timeout: float) -> Completed:
         import e2b
 
+        handle = await self._made.commands.run(command, background=True, timeout=timeout)
         try:
-            done = await self._made.commands.run(command, timeout=timeout)
+            done = await handle.wait()
         except e2b.CommandExitException as ended:
             return Completed(_code(ended.exit_code, ended.error), ended.stdout or "", ended.stderr or "")
+        except Exception as error:
+            if explained(error, "run a command in the sandbox").retryable:
+                await self._outlive(handle.pid, timeout)
+            raise
         return Completed(0, done.stdout or "", done.stderr or "")
+
+    async def _outlive(self, pid: int, timeout: float) -> None:
+        """Wait until a process has ended whose stream was lost: two of a kind must not run at the same time."""
+        import e2b
+
+        begun = monotonic()
+        while monotonic() - begun < timeout:
+            try:
+                handle = await self._made.commands.connect(pid, timeout=60, request_timeout=10)
+                await handle.wait()
+            except (e2b.CommandExitException, e2b.NotFoundException):
+                return
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                if not explained(error, "wait for a command").retryable:
+                    return
+                await asyncio.sleep(0.1)
+            else:
+                return
 
     async def start(self, command: str, *, on_stdout: WhenOutput, on_stderr: WhenOutput) -> Stream:
         """Start a process with standard input; it has no deadline."""
@@ -272,14 +299,18 @@ class Sandbox:
         return str(getattr(info.state, "value", info.state)) == "running"
 
     async def size(self) -> dict[str, Any]:
-        """What it is made of: ``cpu``, ``memory_mb``, ``template``; and ``ends_at`` as E2B says."""
+        """What it is made of: ``cpu``, ``memory_mb``, ``template``."""
         info = await attempt("ask for the sandbox", self._made.get_info)
         return {
             "cpu": info.cpu_count,
             "memory_mb": info.memory_mb,
             "template": info.name or info.template_id,
-            "ends_at": info.end_at.isoformat(),
         }
+
+    async def seconds_left(self) -> float:
+        """How long it lives on if nothing is done, as E2B says."""
+        info = await attempt("ask for the sandbox", self._made.get_info)
+        return (info.end_at - datetime.now(UTC)).total_seconds()
 
     async def memory(self) -> dict[str, int]:
         """The last memory figures that E2B has, in MB: ``used`` and ``total``; empty where it has none."""
