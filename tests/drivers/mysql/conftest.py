@@ -87,6 +87,8 @@ class Server:
 
     def connect(self, **options: Any) -> pymysql.connections.Connection[Any]:
         """Root; ``options`` are PyMySQL's."""
+        if self.private is not None:
+            return self.private.connect(**options)
         known = MySqlConnection.model_validate(dict(self.options))
         return pymysql.connect(
             host=known.host,

@@ -203,13 +203,16 @@ class Session:
             raise
 
     def prepare(self, sql: str, *, what: str = "MySQL") -> int:
-        """Let the server prepare one statement, with a ``?`` for each value to come; gives its number.
+        """Let the server prepare one query, with a ``?`` for each value to come; gives its number.
 
         Raises:
-            DriverError: ``mysql.*``.
+            DriverError: ``mysql.*``; ``mysql.not_a_query``: it would give no rows. Nothing was run.
         """
         with self.working(what):
-            return self._raw.prepare(sql)
+            statement, columns = self._raw.prepare(sql)
+        if not columns:
+            raise not_a_query(what)
+        return statement
 
     def start(self, statement: int, values: Sequence[Any] = (), *, what: str = "MySQL") -> tuple[Column, ...]:
         """Run a prepared query; its columns. :meth:`rows` reads what it gives, and has to before anything else runs.
@@ -219,8 +222,6 @@ class Session:
         """
         with self.working(what):
             columns = self._raw.start(statement, values)
-        if not columns:
-            raise not_a_query(what)
         self._busy = True
         return columns
 
@@ -278,6 +279,7 @@ class Session:
         self._closed = True
         if self._busy:
             self.kill()
+        self._raw.abandon()
         with suppress(ClientError, OSError):
             self._raw.close()
 

@@ -234,6 +234,12 @@ class ExtractorConfig(_Config):
         description="Dates such as `0000-00-00` or `2026-02-00`: NULL; an error; or all dates and times as text",
     )
 
+    protocol: Literal["auto", "binary", "text"] = Field(
+        default="auto",
+        description="binary: prepared statements, rows taken from packets; text: rows by PyMySQL's cursor, the same "
+        "values several times slower; auto: binary, or text where the server or a proxy prepares no statements",
+    )
+
     @field_validator("zero_dates", mode="before")
     @classmethod
     def _null_is_a_word(cls, value: object) -> object:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from osiris.core.errors import DriverError
-from osiris.drivers.mysql.types import DATE, NEWDATE, Column, ZeroDates
+from osiris.drivers.mysql.types import DATE, NEWDATE, ZERO_DATE_HINT, Column, ZeroDates
 
 if TYPE_CHECKING:
     from osiris.drivers.mysql.values import Bits, Reader
@@ -111,7 +111,7 @@ def _zero_date(number: int, before: int, column: Column, year: Numbers, month: N
     text = f"{year[number]:04d}-{month[number]:02d}-{day[number]:02d}"
     return DriverError(
         f"row {before + number + 1}, column {column.name!r}: {text} is not a date",
-        hint="zero_dates: null reads such dates as NULL, zero_dates: text all dates as text",
+        hint=ZERO_DATE_HINT,
         code="mysql.zero_date",
         row=before + number + 1,
         column=column.name,

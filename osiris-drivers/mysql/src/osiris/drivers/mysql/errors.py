@@ -123,6 +123,6 @@ def not_a_query(what: str) -> DriverError:
     """What was run gives no rows."""
     return DriverError(
         f"{what}: the statement gives no rows",
-        hint="query is one SELECT (or WITH, VALUES, TABLE, SHOW)",
+        hint="query is one SELECT (or WITH, VALUES, TABLE)",
         code="mysql.not_a_query",
     )

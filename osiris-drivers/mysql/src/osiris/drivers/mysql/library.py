@@ -42,6 +42,7 @@ HAS_PACKETS = FieldDescriptorPacket is not None and all(
 """Whether this PyMySQL has the inner parts that reading packets needs."""
 
 _LOST = 2013
+_HELD = 1 << 16
 
 
 class RawConnection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no types
@@ -53,6 +54,7 @@ class RawConnection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no 
 
     _offer: tuple[str, Iterable[bytes]] | None = None
     _at_start = False
+    _may_hold = True
 
     @property
     def cipher(self) -> str | None:
@@ -82,6 +84,12 @@ class RawConnection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no 
         if sock is not None:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def abandon(self) -> None:
+        """Keep PyMySQL from reading the rest of a result, which it would do when its objects go away."""
+        result = self._result
+        if result is not None:
+            result.unbuffered_active = False
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
         self._at_start = True
@@ -115,19 +123,20 @@ class RawConnection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no 
             raise
         self.write_packet(b"")
 
-    def prepare(self, sql: str) -> int:
-        """Let the server prepare one statement; gives its number there."""
+    def prepare(self, sql: str) -> tuple[int, int]:
+        """Let the server prepare one statement; its number there, and how many columns it will give."""
         self._execute_command(COMMAND.COM_STMT_PREPARE, sql)
         data = self._read_packet().get_all_data()
         statement, columns, parameters = struct.unpack_from("<xIHH", data)
         for described in (parameters, columns):
             if described:
                 self._read_columns(described)
-        return int(statement)
+        return int(statement), int(columns)
 
     def start(self, statement: int, values: Sequence[Any]) -> tuple[Column, ...]:
         """Run a prepared statement; its columns. The rows are waiting then, for :meth:`receive_into`."""
         self._execute_command(COMMAND.COM_STMT_EXECUTE, encode_parameters(statement, values))
+        self._may_hold = True
         first = self._read_packet()
         if first.is_ok_packet():
             return ()
@@ -139,7 +148,15 @@ class RawConnection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no 
         Raises:
             ClientError: The connection is lost.
         """
-        received = self._rfile.readinto1(room)
+        if self._may_hold:
+            # What PyMySQL's buffer holds beyond the packets that it read itself. By readinto1() it would not do: that
+            # goes on to wait for more. Afterwards the buffer is empty, and stays so.
+            self._may_hold = False
+            held = self._rfile.read1(min(len(room), _HELD))
+            received = len(held)
+            room[:received] = held
+        else:
+            received = self._rfile.readinto1(room)
         if not received:
             self._force_close()
             raise pymysql.OperationalError(_LOST, "Lost connection to MySQL server during query")

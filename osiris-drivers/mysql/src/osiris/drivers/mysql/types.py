@@ -19,6 +19,9 @@ TIMESTAMP, LONGLONG, INT24, DATE, TIME, DATETIME, YEAR = 7, 8, 9, 10, 11, 12, 13
 NEWDATE, VARCHAR, BIT, VECTOR = 14, 15, 16, 242
 JSON, NEWDECIMAL, ENUM, SET, TINY_BLOB, MEDIUM_BLOB, LONG_BLOB, BLOB, VAR_STRING, STRING, GEOMETRY = range(245, 256)
 
+ZERO_DATE_HINT = "zero_dates: null reads such dates as NULL, zero_dates: text all dates as text"
+CAST_HINT = "convert it in a query: CAST(... AS CHAR)"
+
 _UNSIGNED = 32
 _BINARY_CHARSET = 63
 _SIGNED = {TINY: pa.int8(), SHORT: pa.int16(), INT24: pa.int32(), LONG: pa.int32(), LONGLONG: pa.int64()}
@@ -88,7 +91,7 @@ def arrow_type(column: Column, zero_dates: ZeroDates = "error") -> pa.DataType:
     if code not in plain:
         raise DriverError(
             f"column {column.name!r} has the MySQL type number {code}, which nobody knows here",
-            hint="convert it in a query: CAST(... AS CHAR)",
+            hint=CAST_HINT,
             code="mysql.unknown_type",
             column=column.name,
         )

@@ -94,7 +94,7 @@ class RowDecoder:
                 shown = text.as_py()[:60].decode("utf-8", "replace")
                 return DriverError(
                     f"row {self.rows + number + 1}, column {column.name!r}: {shown!r} has no exact form as {kind}",
-                    hint="convert it in a query: CAST(... AS CHAR)",
+                    hint=types.CAST_HINT,
                     code="mysql.not_exact",
                     row=self.rows + number + 1,
                     column=column.name,
