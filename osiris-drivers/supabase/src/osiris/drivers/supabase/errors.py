@@ -53,6 +53,7 @@ STATES: Mapping[str, tuple[str, str, bool]] = {
     "42P01": ("no_table", "check the table's name and schema; case matters", False),
     "42P10": ("no_unique_index", "upsert needs a primary key or unique index on exactly these columns", False),
     "42P17": ("bad_policy", "a row-level security policy refers to itself; correct it", False),
+    "42P07": ("table_exists", "another run created it at the same time; run again", True),
     "428C9": ("generated_column", "the database computes this column: leave it out of the input", False),
     "53": ("no_resources", "the database is short of memory, disk or connections; see its dashboard", True),
     "53100": ("disk_full", "make room or enlarge the project's disk; until then it may be read-only", False),
@@ -116,6 +117,7 @@ def from_postgres(error: PostgresError, what: str = "PostgreSQL") -> DriverError
         column=diag.column_name,
         constraint=diag.constraint_name,
         detail=diag.message_detail,
+        context=diag.context,
     )
     if diag.message_hint:
         found.hint = f"{found.hint}; PostgreSQL says: {_one_line(diag.message_hint)}"

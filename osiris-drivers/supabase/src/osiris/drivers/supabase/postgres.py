@@ -153,6 +153,11 @@ class Session:
             cursor = self._connection.execute(_checked(sql), parameters)
             return cursor.fetchall() if cursor.description else []
 
+    def run(self, sql: str, *, what: str = "") -> int:
+        """Run one statement; how many rows it wrote."""
+        with self._working(what):
+            return self._connection.execute(_checked(sql)).rowcount
+
     def describe(self, sql: str) -> list[Described]:
         """The columns that one statement would give; runs nothing, and refuses more than one statement."""
         with self._working(""):

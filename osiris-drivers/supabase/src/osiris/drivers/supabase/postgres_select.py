@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from osiris.drivers.supabase.config import ExtractorConfig, Filter, Order
-from osiris.drivers.supabase.table_name import TableName, quote_name
+from osiris.drivers.supabase.table_name import TableName, quote_name, quote_text
 
-__all__ = ["quote_text", "select_of", "wrap"]
+__all__ = ["select_of", "wrap"]
 
 _OPERATORS = {
     "eq": "=",
@@ -20,11 +20,6 @@ _OPERATORS = {
     "ilike": "ILIKE",
 }
 _IS = {"null": "NULL", "not null": "NOT NULL", "true": "TRUE", "false": "FALSE"}
-
-
-def quote_text(text: str) -> str:
-    """``text`` as an SQL string; the session has ``standard_conforming_strings`` on."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def select_of(config: ExtractorConfig, schema: str) -> str:

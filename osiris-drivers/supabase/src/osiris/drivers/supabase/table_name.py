@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from osiris.core.errors import DriverError
 
-__all__ = ["TableName", "quote_name"]
+__all__ = ["TableName", "quote_name", "quote_text"]
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".\s][^".]*?))\s*(\.|$)')
 
@@ -15,6 +15,11 @@ _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".\s][^".]*?))\s*(\.|$)')
 def quote_name(name: str) -> str:
     """``name`` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """``text`` as an SQL string, where ``standard_conforming_strings`` is on, as in every session of ours."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 @dataclass(frozen=True)
