@@ -166,7 +166,7 @@ def test_an_unknown_template(run: InSandbox) -> None:
 
 
 def test_nobody_there(run: InSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osiris.remote.e2b.failure._PAUSES", (0.0,))
+    monkeypatch.setattr("osiris.remote.e2b.failure._SECONDS", 0.0)
     result, _ = run("csv-sql-csv", api_url="http://127.0.0.1:9", sandbox_url="http://127.0.0.1:9")
     assert isinstance(result.error, UnreachableError)
     assert result.error.code == "e2b.unreachable"

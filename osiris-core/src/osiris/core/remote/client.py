@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
+from osiris.core.cancellation import Cancellation
 from osiris.core.connections import REDACTOR
 from osiris.core.errors import ExecutionError, OsirisError, PrepareError
 from osiris.core.remote.protocol import (
@@ -121,7 +122,12 @@ class WorkerClient:
         return self._last
 
     def hello(
-        self, wanted: Mapping[str, str], *, heartbeat: float = 5.0, timeout: float = _CALL_SECONDS
+        self,
+        wanted: Mapping[str, str],
+        *,
+        heartbeat: float = 5.0,
+        timeout: float = _CALL_SECONDS,
+        cancellation: Cancellation | None = None,
     ) -> dict[str, Any]:
         """Greet the worker and see that it fits.
 
@@ -129,14 +135,19 @@ class WorkerClient:
             wanted: Versions by distribution, osiris-core among them.
             heartbeat: Seconds between signs of life.
             timeout: Seconds it may take to start.
+            cancellation: Ends the waiting.
 
         Returns:
             What it said of itself: ``protocol``, ``osiris_core``, ``python``, ``pid``, ``drivers``.
 
         Raises:
+            RunCancelledError: Somebody asked to stop.
             PrepareError: Versions differ (code ``worker.mismatch``): wanted and found side by side.
         """
-        told = self.call("hello", {"heartbeat": heartbeat}, timeout)
+        call = self.request("hello", {"heartbeat": heartbeat})
+        stop = cancellation or Cancellation()
+        with stop.on_cancel(lambda: call.resolve(stop.error())):
+            told = call.wait(timeout)
         found = {**told.get("drivers", {}), "osiris-core": told.get("osiris_core"), "protocol": told.get("protocol")}
         found["python"] = _minor(str(told.get("python")))
         needed = {**wanted, "protocol": PROTOCOL_VERSION, "python": _minor(platform.python_version())}

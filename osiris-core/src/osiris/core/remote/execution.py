@@ -21,6 +21,7 @@ from osiris.core.remote.account import Account, fill_report
 from osiris.core.remote.assignment import Assignment, Secrets
 from osiris.core.remote.client import WorkerBugError, WorkerClient
 from osiris.core.remote.place import Place, SameMachine
+from osiris.core.remote.protocol import Response
 from osiris.core.remote.transport import Transport
 
 __all__ = ["distributions_of", "refuse_registered", "run_remotely"]
@@ -133,13 +134,15 @@ class _RemoteRun:
 
     def _run(self, client: WorkerClient) -> Mapping[str, Any]:
         cancellation = self._settings.cancellation
-        client.hello(distributions_of(self._plan), heartbeat=self._heartbeat)
+        client.hello(distributions_of(self._plan), heartbeat=self._heartbeat, cancellation=cancellation)
         assignment = self._place.seen(Assignment.of(self._prepared, self._context, self._dir))
         # Only a note: this may be called by a signal handler, which must not wait for a lock.
         with cancellation.on_cancel(lambda: self._inbox.put(_ASK_TO_STOP)):
             cancellation.raise_if_requested()
             self._place.leave(Secrets(self._prepared.environment), assignment)
-            client.call("run", assignment.to_params())
+            begun = client.request("run", assignment.to_params())
+            with cancellation.on_cancel(lambda: begun.resolve(Response(None, {}))):  # no answer is waited for any more
+                begun.wait()
             return self._wait(client)
 
     def _wait(self, client: WorkerClient) -> Mapping[str, Any]:
