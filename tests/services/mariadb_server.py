@@ -109,8 +109,9 @@ class MariaDBServer:
 
     def connect(self, **options: Any) -> pymysql.connections.Connection[Any]:
         """Root, over the socket; autocommit. ``options`` are PyMySQL's."""
-        given = {"unix_socket": str(self.socket), "user": "root", "charset": "utf8mb4", "autocommit": True, **options}
-        return pymysql.connect(**given)
+        given = {"unix_socket": str(self.socket), "user": "root", "charset": "utf8mb4", "autocommit": True}
+        # PyMySQL would read all certificates of the machine first.
+        return pymysql.connect(**{**given, "ssl_disabled": True, **options})
 
     def __enter__(self) -> MariaDBServer:
         return self if self._process is not None else self.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -202,28 +202,30 @@ class Session:
                 self._raw.rollback()
             raise
 
-    def prepare(self, sql: str, *, what: str = "MySQL") -> int:
-        """Let the server prepare one query, with a ``?`` for each value to come; gives its number.
+    def prepare(self, sql: str, values: Sequence[Any] = (), *, what: str = "MySQL") -> Callable[[], tuple[Column, ...]]:
+        """Let the server prepare one query, with a ``?`` for each of the values.
+
+        Returns:
+            What runs it, and gives its columns. :meth:`rows` has to be read then before anything else runs.
 
         Raises:
-            DriverError: ``mysql.*``; ``mysql.not_a_query``: it would give no rows. Nothing was run.
+            DriverError: ``mysql.*``; ``mysql.not_a_query``: it would give no rows; ``mysql.statement``: there are more
+                or fewer values than ``?``. Nothing was run.
         """
         with self.working(what):
-            statement, columns = self._raw.prepare(sql)
+            statement, columns, marks = self._raw.prepare(sql)
         if not columns:
             raise not_a_query(what)
-        return statement
+        if marks != len(values):
+            raise explain(1210, f"there are {len(values)} params for {marks} marks `?`", what=what)
 
-    def start(self, statement: int, values: Sequence[Any] = (), *, what: str = "MySQL") -> tuple[Column, ...]:
-        """Run a prepared query; its columns. :meth:`rows` reads what it gives, and has to before anything else runs.
+        def start() -> tuple[Column, ...]:
+            with self.working(what):
+                described = self._raw.start(statement, values)
+            self._busy = True
+            return described
 
-        Raises:
-            DriverError: ``mysql.*``; ``mysql.not_a_query``: it gives no rows.
-        """
-        with self.working(what):
-            columns = self._raw.start(statement, values)
-        self._busy = True
-        return columns
+        return start
 
     def rows(self, *, what: str = "MySQL") -> Iterator[Rows]:
         """The rows of the query that was started, some thousands at a time, to the end.

@@ -7,6 +7,7 @@ PyMySQL lacks these, :data:`HAS_PACKETS` is False and rows come through its publ
 
 from __future__ import annotations
 
+import io
 import socket
 import ssl
 import struct
@@ -42,7 +43,7 @@ HAS_PACKETS = FieldDescriptorPacket is not None and all(
 """Whether this PyMySQL has the inner parts that reading packets needs."""
 
 _LOST = 2013
-_HELD = 1 << 16
+_BUFFER = io.DEFAULT_BUFFER_SIZE  # of PyMySQL's file over the socket
 
 
 class RawConnection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no types
@@ -123,15 +124,15 @@ class RawConnection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no 
             raise
         self.write_packet(b"")
 
-    def prepare(self, sql: str) -> tuple[int, int]:
-        """Let the server prepare one statement; its number there, and how many columns it will give."""
+    def prepare(self, sql: str) -> tuple[int, int, int]:
+        """Let the server prepare one statement; its number there, how many columns it will give, and take values."""
         self._execute_command(COMMAND.COM_STMT_PREPARE, sql)
         data = self._read_packet().get_all_data()
         statement, columns, parameters = struct.unpack_from("<xIHH", data)
         for described in (parameters, columns):
             if described:
                 self._read_columns(described)
-        return int(statement), int(columns)
+        return int(statement), int(columns), int(parameters)
 
     def start(self, statement: int, values: Sequence[Any]) -> tuple[Column, ...]:
         """Run a prepared statement; its columns. The rows are waiting then, for :meth:`receive_into`."""
@@ -148,13 +149,14 @@ class RawConnection(PyMySqlConnection):  # type: ignore[misc]  # PyMySQL has no 
         Raises:
             ClientError: The connection is lost.
         """
-        if self._may_hold:
-            # What PyMySQL's buffer holds beyond the packets that it read itself. By readinto1() it would not do: that
-            # goes on to wait for more. Afterwards the buffer is empty, and stays so.
-            self._may_hold = False
-            held = self._rfile.read1(min(len(room), _HELD))
+        small = len(room) <= _BUFFER
+        if self._may_hold or small:
+            # PyMySQL's buffer may hold bytes: those behind the packets that it read itself, or behind a small piece.
+            # By readinto1() it would not do, which goes on to wait for more although it has some.
+            held = self._rfile.read1(min(len(room), 2 * _BUFFER))
             received = len(held)
             room[:received] = held
+            self._may_hold = small
         else:
             received = self._rfile.readinto1(room)
         if not received:

@@ -47,13 +47,13 @@ class Reading:
             self._start_text(query, zero_dates)
             return
         try:
-            statement = session.prepare(query.sql, what=_WHAT)
+            start = session.prepare(query.sql, query.values, what=_WHAT)
         except DriverError as error:
             if protocol == "binary" or error.code not in _CANNOT_PREPARE:
                 raise
             self._start_text(query, zero_dates)
             return
-        self._decoder = RowDecoder(session.start(statement, query.values, what=_WHAT), zero_dates)
+        self._decoder = RowDecoder(start(), zero_dates)
         self._blocks = session.rows(what=_WHAT)
 
     @property
