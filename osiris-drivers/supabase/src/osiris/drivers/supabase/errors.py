@@ -32,6 +32,7 @@ STATES: Mapping[str, tuple[str, str, bool]] = {
     "23505": ("duplicate_key", "use write_mode: upsert, or leave out rows that are there already", False),
     "23514": ("check_constraint", "correct the value in the step before, or change the check", False),
     "23P01": ("exclusion", "a row overlaps one that is there already", False),
+    "25": ("transaction_state", "the query interferes with the transaction it runs in: take that out", False),
     "25006": ("read_only", "the query changes data, or the database accepts no writes just now (disk full?)", False),
     "25P03": ("transaction_timeout", "raise idle_in_transaction_session_timeout, or make the steps faster", True),
     "25P04": ("transaction_timeout", "raise transaction_timeout, or write less at once", False),

@@ -30,6 +30,25 @@ class PostgresExtractor:
     def read(self, ctx: StepContext, config: ExtractorConfig, connection: SupabaseConnection) -> Dataset:
         """See :class:`~osiris.drivers.supabase.transport.Reader`."""
         self._session = session = connect(ctx, connection)
+        try:
+            return self._open(session, ctx, config, connection)
+        except BaseException:
+            session.close()
+            raise
+
+    def check(self, ctx: StepContext, connection: SupabaseConnection, table: str | None) -> Mapping[str, Any]:
+        """See :class:`~osiris.drivers.supabase.transport.Reader`."""
+        self._session = connect(ctx, connection)
+        return check_connection(self._session, connection, table)
+
+    def close(self) -> None:
+        """End the session. Idempotent."""
+        if self._session is not None:
+            self._session.close()
+
+    def _open(
+        self, session: Session, ctx: StepContext, config: ExtractorConfig, connection: SupabaseConnection
+    ) -> Dataset:
         session.begin(read_only=True)
         query = select_of(config, connection.schema_name)
         columns = session.describe(query)
@@ -47,16 +66,6 @@ class PostgresExtractor:
         return Dataset(
             lambda: self._stream(session, sql, parser, ctx, config, connection), parser.schema, close=self.close
         )
-
-    def check(self, ctx: StepContext, connection: SupabaseConnection, table: str | None) -> Mapping[str, Any]:
-        """See :class:`~osiris.drivers.supabase.transport.Reader`."""
-        self._session = connect(ctx, connection)
-        return check_connection(self._session, connection, table)
-
-    def close(self) -> None:
-        """End the session. Idempotent."""
-        if self._session is not None:
-            self._session.close()
 
     def _stream(
         self,
