@@ -62,7 +62,8 @@ async def bring_home(
     result = Homecoming()
     drafts: dict[Path, Path] = {}
     try:
-        wanted = [item for item in told["changed"] if _goes_home(item["path"], allowed, result)]
+        wanted = [item for item in told["changed"] if _may_be(item["path"], allowed)]
+        result.left = [item["path"] for item in told["changed"] if not _may_be(item["path"], allowed)]
         if any(item["packed"] for item in wanted):
             await _fetch_packed(sandbox, archive, wanted, told["changed"], staging, drafts)
         gate = asyncio.Semaphore(_AT_ONCE)
@@ -70,12 +71,12 @@ async def bring_home(
         await asyncio.gather(*(_fetch_large(sandbox, item, prefix, gate, drafts) for item in large))
         for goal, draft in drafts.items():
             draft.replace(goal)
-        for path in map(Path, told["gone"]):
-            if is_below(path, allowed):
-                path.unlink(missing_ok=True)
-        for path in map(Path, told["folders"]):
-            if is_below(path, allowed) and ".." not in path.parts:
-                path.mkdir(parents=True, exist_ok=True)
+        for path in told["gone"]:
+            if _may_be(path, allowed):
+                Path(path).unlink(missing_ok=True)
+        for path in told["folders"]:
+            if _may_be(path, allowed):
+                Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CollectError(
             f"what the run wrote cannot be put in its place: {error.filename}: {error.strerror}",
@@ -92,11 +93,9 @@ async def bring_home(
     return result
 
 
-def _goes_home(path: str, allowed: Sequence[Path], result: Homecoming) -> bool:
-    if not path.startswith("/") or os.path.normpath(path) != path or not is_below(Path(path), allowed):
-        result.left.append(path)
-        return False
-    return True
+def _may_be(path: str, allowed: Sequence[Path]) -> bool:
+    """Whether a path that the sandbox tells is a plain one, at a place that may be written."""
+    return path.startswith("/") and os.path.normpath(path) == path and is_below(Path(path), allowed)
 
 
 async def _fetch_packed(
