@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -129,10 +130,9 @@ class Rest:
     project: SupabaseProject
     folder: Path
 
-    def context(self, name: str = "session", *, secret: bool = True, **connection: Any) -> Context:
-        """A step's context; the same name means the same session."""
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
+    def context(self, *, secret: bool = True, **connection: Any) -> Context:
+        """A step's context in a session of its own."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
         return Context(base_dir=folder, connection=self.project.connection(secret=secret, **connection))
 
     def read(self, table: str, *, ctx: Context | None = None, secret: bool = True, **config: Any) -> pa.Table:

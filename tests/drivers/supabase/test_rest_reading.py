@@ -148,7 +148,8 @@ def test_every_type_exactly(rest):
     rest.project.make(TYPES)
     rest.project.execute(
         "insert into types values (9007199254740993, -32768, 2147483647, 12345678901234567.12,"
-        " 12345678901234567.123456789, 1.1, 1e300, true, E'a\"b\\\\c\\nd', 'é', 'ab', '0001-01-01', '2024-02-29 23:59:59.999999',"
+        " 12345678901234567.123456789, 1.1, 1e300, true, E'a\"b\\\\c\\nd', 'é', 'ab', '0001-01-01',"
+        " '2024-02-29 23:59:59.999999',"
         " '1850-06-01 12:00+00', '23:59:59.5', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '\\x00ff',"
         ' \'{"a": 1,  "b": 1.10}\','
         " '{\"b\": 12345678901234567.10}', 'happy', '{1,null,3}', '{\"a,b\",null,\"NULL\"}', '{1.10,2}',"
@@ -205,8 +206,9 @@ def test_without_a_description_types_are_told_from_the_first_rows(rest):
         " doc jsonb, late text, nothing int)"
     )
     rest.project.execute(
-        "insert into plain select i, 1e20 + i, i / 4.0, case i when 2 then 'NaN' when 3 then 1e300 else i end, 'n' || i,"
-        " i % 2 = 0, array['a', 'b'], '{\"a\": 1.10}', case when i > 1100 then 'x' end from generate_series(1, 1200) i"
+        "insert into plain select i, 1e20 + i, i / 4.0, case i when 2 then 'NaN' when 3 then 1e300 else i end,"
+        " 'n' || i, i % 2 = 0, array['a', 'b'], '{\"a\": 1.10}',"
+        " case when i > 1100 then 'x' end from generate_series(1, 1200) i"
     )
     table = rest.read("plain", secret=False, order="id")
     types = {field.name: field.type for field in table.schema}

@@ -144,7 +144,8 @@ class RestClient:
             after = _retry_after(answer.headers)
             if not refusal.may_pass or attempt == _ATTEMPTS or (after or 0) > _LONGEST_RETRY_AFTER:
                 raise refused(refusal, what, self.role, retry_after=after)
-            self._wait(_backoff(attempt) if after is None else after, what, f"HTTP {answer.status}")
+            # PostgREST itself says 0 while it starts, for longer than a few attempts take.
+            self._wait(max(_backoff(attempt), after or 0), what, f"HTTP {answer.status}")
 
     def close(self) -> None:
         """Give the connections back. Idempotent."""
