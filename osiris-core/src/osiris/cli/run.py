@@ -60,7 +60,12 @@ def run(
     max_memory: MaxMemory = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every event, and tracebacks.")] = False,
+    verbosity: Annotated[
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, help="Print every event, and tracebacks; twice: a worker's messages, too."
+        ),
+    ] = 0,
 ) -> int:
     """Run a pipeline.
 
@@ -69,9 +74,12 @@ def run(
 
     Exit codes: 0 success, 1 bug, 2 usage, 3 invalid pipeline, 4 plugin, 5 the run failed, 130 or 143 interrupted.
     """
+    verbose = verbosity > 0
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other", hint="leave one of them out")
     _choose_allocator()
+    if verbosity > 1:
+        os.environ.setdefault("OSIRIS_RPC_TRACE", "-")  # see osiris.core.remote.trace
     cancellation = Cancellation()
     teller: Teller = Teller()
     with interruptible(cancellation, restore=lambda: teller.restore()):
