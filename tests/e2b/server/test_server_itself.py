@@ -36,8 +36,7 @@ def test_the_end_of_a_sandbox_is_the_end_of_its_processes(isolated, tmp_path, un
     escape = "setsid env -i sleep 4242 >/dev/null 2>&1 & setsid sleep 4242 >/dev/null 2>&1 & (setsid sleep 4242 &)"
     sandbox = E2B(**isolated.connection).Sandbox.create()
     sandbox.commands.run(escape + " >/dev/null 2>&1")
-    before = sleeping()
-    assert len(before) >= 3
+    before = until(lambda: len(found := sleeping()) == 3 and found)
     sandbox.kill()
     until(lambda: not sleeping() & before)
 
@@ -70,9 +69,10 @@ def test_sandboxes_are_their_own_world(tmp_path):
 def test_a_bare_python():
     with E2BServer(options=Options(python="bare")) as server, E2B(**server.connection).Sandbox.create() as sandbox:
         found = sandbox.commands.run("command -v python3; python3 -m pip list 2>/dev/null; pip --version").stdout
-        assert found.startswith("/") and "/opt/python/bin/python3" in found  # noqa: PT018
-        assert "pytest" not in found
-        assert "from" in found.splitlines()[-1]
+        lines = found.splitlines()
+        assert lines[0].endswith("/opt/python/bin/python3")
+        assert {line.split()[0] for line in lines[1:-1]} <= {"Package", "-------", "---------", "pip"}
+        assert lines[-1].startswith("pip ")
 
 
 def test_stopping_leaves_nothing(tmp_path):

@@ -136,19 +136,27 @@ class ProcessCalls:
         return {}
 
     async def stream_input(self, request: web.Request) -> web.StreamResponse:
-        """Write what the client streams to a process; not logged."""
-        response = await wire.open_stream(request)
+        """Write what the client streams to a process; not logged.
+
+        The answer begins when the input has ended: a client that is answered earlier stops sending.
+        """
+        failure: ConnectError | None = None
         process: Process | None = None
         try:
-            async for message in wire.read_stream(request):
-                if "start" in message:
-                    process = self.table(request).find(message["start"].get("process"))
-                elif "data" in message and process:
-                    await process.feed(stdin_of(message["data"]))
-            await response.write(wire.envelope({}))
-            await wire.end_stream(response)
+            async with asyncio.timeout(wire.deadline(request)):
+                async for message in wire.read_stream(request):
+                    if "start" in message:
+                        process = self.table(request).find(message["start"].get("process"))
+                    elif "data" in message and process:
+                        await asyncio.shield(self.background(process.feed(stdin_of(message["data"]))))
+        except TimeoutError:
+            failure = ConnectError("deadline_exceeded", "context deadline exceeded")
         except ConnectError as error:
-            await wire.end_stream(response, error)
+            failure = error
+        response = await wire.open_stream(request)
+        if failure is None:
+            await response.write(wire.envelope({}))
+        await wire.end_stream(response, failure)
         return response
 
     async def send_signal(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:

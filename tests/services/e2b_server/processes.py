@@ -147,13 +147,15 @@ class Process:
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            loop.remove_writer(descriptor)
+            if self.stdin == descriptor:
+                loop.remove_writer(descriptor)
         if not self.running:
             self.close_stdin()
 
     def close_stdin(self) -> None:
         """Close standard input."""
         if self.stdin is not None:
+            asyncio.get_running_loop().remove_writer(self.stdin)
             os.close(self.stdin)
             self.stdin = None
 

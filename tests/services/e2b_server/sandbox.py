@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ensurepip
+import importlib.util
 import json
 import os
 import secrets
@@ -64,9 +66,17 @@ def python_folders() -> tuple[str, ...]:
 
 def make_bare_python(folder: Path) -> Path:
     """A Python with pip and nothing else, which works wherever it is copied to."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)
-    for pip in (folder / "bin").glob("pip*"):
-        pip.write_text('#!/bin/sh\nexec "$(dirname "$0")/python3" -m pip "$@"\n')
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, capture_output=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    if pip := importlib.util.find_spec("pip"):
+        shutil.copytree(Path(str(pip.origin)).parent, packages / "pip")
+    else:
+        (wheel,) = Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")
+        shutil.unpack_archive(wheel, packages, "zip")
+    for name in ("pip", "pip3"):
+        script = folder / "bin" / name
+        script.write_text('#!/bin/sh\nexec "$(dirname "$0")/python3" -m pip "$@"\n')
+        script.chmod(0o755)
     return folder
 
 

@@ -205,7 +205,10 @@ def application(cloud: Cloud) -> web.Application:
         sandbox_id = request.headers.get("E2b-Sandbox-Id") or request.match_info.get("id")
         entry = request[wire.ENTRY] = Entry(operation, sandbox_id)
         cloud.log.add(entry)
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except ConnectionResetError:  # the client has gone while it was being answered
+            return web.Response(status=499)
         entry.status = response.status
         return response
 
