@@ -6,6 +6,7 @@ here every error has its SQLSTATE, every row its line, and the server reads text
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import socket
@@ -28,6 +29,9 @@ from osiris.drivers.supabase.errors import from_postgres
 from osiris.drivers.supabase.postgres_address import Address, explain_failure
 
 __all__ = ["Described", "Session", "connect"]
+
+# It warns, on stderr where nobody listens, of errors that we raise anyway.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _CHUNK = 4 * 1024 * 1024
 _GLANCE_MS = 200
@@ -104,6 +108,8 @@ def _trace_refusal(address: Address) -> bytes:
         except psycopg.Error:
             return b""
         finally:
+            with suppress(psycopg.Error):
+                link.untrace()  # writes out what it holds
             link.finish()
         trace.seek(0)
         return trace.read()
@@ -294,6 +300,8 @@ class _Source:
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._chunks
+        except GeneratorExit:
+            raise  # the reader has stopped: no failure of ours
         except BaseException as error:
             self.error = error
             raise

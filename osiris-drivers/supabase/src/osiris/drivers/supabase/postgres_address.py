@@ -54,7 +54,14 @@ class Address:
                 hint="write postgresql://user:password@host:5432/postgres",
                 code="supabase.bad_dsn",
             )
-        host, port = parsed["host"], parsed.get("port", _PORT)
+        host, port = parsed["host"], parsed.get("port") or _PORT
+        if "@" in host or not port.replace(",", "").isdigit():
+            # Not shown: an unquoted password with an @ in it ends up in the host.
+            raise DriverError(
+                "pg_dsn cannot be taken apart: its host holds an @, or its port is no number",
+                hint="where the password holds @ / : # or %, percent-encode it or give it as `password` beside pg_dsn",
+                code="supabase.bad_dsn",
+            )
         parameters: dict[str, Any] = {**_KEEPALIVES, **parsed, **_tls(parsed, connection, ctx, host)}
         parameters["port"] = port
         parameters["client_encoding"] = "UTF8"

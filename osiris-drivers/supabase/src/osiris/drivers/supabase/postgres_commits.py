@@ -75,7 +75,7 @@ def find_commit(session: Session, schema: str, ctx: StepContext) -> dict[str, An
 def _exists(session: Session, schema: str) -> bool:
     return bool(
         session.execute(
-            "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE n.nspname = %s AND c.relname = %s",
             [schema, _NAME],
         )
