@@ -256,13 +256,16 @@ class Session:
         return columns, self._fetched(cursor, what)
 
     def _fetched(self, cursor: Any, what: str) -> Iterator[list[Any]]:
-        while True:
-            with self.working(what):
-                rows = cursor.fetchmany(_FETCHED)
-            if not rows:
-                self._busy = False
-                return
-            yield list(rows)
+        try:
+            while True:
+                with self.working(what):
+                    rows = cursor.fetchmany(_FETCHED)
+                if not rows:
+                    self._busy = False
+                    return
+                yield list(rows)
+        finally:
+            self._raw.abandon()
 
     def kill(self) -> None:
         """End the session on the server, whatever it is doing, from a second connection; then here."""
@@ -272,6 +275,7 @@ class Session:
                 with helper:
                     helper.kill(self._raw.thread_id())
         finally:
+            self._raw.abandon()
             self._raw.shut_down()
 
     def close(self) -> None:
@@ -317,15 +321,21 @@ class _Killer:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._lock = threading.Lock()
+        self._over = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._session.kill, name="mysql-kill", daemon=True)
-        self._thread.start()
+        with self._lock:
+            if not self._over:
+                self._thread = threading.Thread(target=self._session.kill, name="mysql-kill", daemon=True)
+                self._thread.start()
 
     def __enter__(self) -> _Killer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._over = True
         if self._thread is not None:  # a process that ends at once would take the kill with it
             self._thread.join()

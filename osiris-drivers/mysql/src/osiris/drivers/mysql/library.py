@@ -223,6 +223,8 @@ def log_in(options: MySqlConnection, *, local_files: bool = False, timeout: floa
         "write_timeout": options.write_timeout,
         "program_name": "osiris",
     }
+    if options.unix_socket is not None:
+        _look_at_socket(options.unix_socket, what)
     tls = options.tls
     try:
         try:
@@ -234,6 +236,8 @@ def log_in(options: MySqlConnection, *, local_files: bool = False, timeout: floa
             raw = RawConnection(**settings, **_tls_settings(MySqlTls()))
     except pymysql.MySQLError as error:
         raise _login_error(error, what) from error
+    except (AssertionError, IndexError, UnicodeError, struct.error) as error:  # it did not understand the greeting
+        raise explain(2027, "the greeting is not a MySQL server's", what=what) from error
     except RuntimeError as error:
         hint = "give the connection `ssl: true`, or install the package cryptography"
         raise DriverError(
@@ -241,6 +245,15 @@ def log_in(options: MySqlConnection, *, local_files: bool = False, timeout: floa
         ) from error
     raw._read_timeout = options.read_timeout
     return raw
+
+
+def _look_at_socket(path: str, what: str) -> None:
+    # PyMySQL would leave its own socket open where it cannot connect.
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError as error:
+            raise explain(2002, error.strerror or "no answer", what=what) from error
 
 
 def _tls_settings(tls: MySqlTls | None) -> dict[str, Any]:
