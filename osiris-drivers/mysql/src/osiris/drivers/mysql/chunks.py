@@ -26,6 +26,9 @@ def chunks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBa
             held.append(part)
             count += part.num_rows
             size += part.nbytes
+            if count >= rows or size >= _BYTES:  # now: the next batch may take its time
+                yield _together(held)
+                held, count, size = [], 0, 0
     if held:
         yield _together(held)
 

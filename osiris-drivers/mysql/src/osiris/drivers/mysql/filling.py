@@ -119,7 +119,13 @@ class Filling:
             {"table": self._options.table, "path": "load_data" if load_data else "insert", "reason": reason},
         )
         return Sender(
-            self._session, table, fits, load_data=load_data, show_values=self._options.show_values, ctx=self._ctx
+            self._session,
+            table,
+            fits,
+            load_data=load_data,
+            may_insert=bulk == "auto",
+            show_values=self._options.show_values,
+            ctx=self._ctx,
         )
 
     def _count(self, table: TableName) -> int:

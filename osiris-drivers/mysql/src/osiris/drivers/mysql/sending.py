@@ -39,6 +39,7 @@ class Sender:
         table: Where the rows go; with its database.
         fits: The columns.
         load_data: Whether to use LOAD DATA LOCAL.
+        may_insert: Whether to go on with INSERTs where the server does not take LOAD DATA after all.
         show_values: Whether errors may show values.
         ctx: The step's.
     """
@@ -50,6 +51,7 @@ class Sender:
         fits: Sequence[Fit],
         *,
         load_data: bool,
+        may_insert: bool,
         show_values: bool,
         ctx: StepContext,
     ) -> None:
@@ -58,12 +60,14 @@ class Sender:
         self._fits = fits
         self._show = show_values
         self._ctx = ctx
-        self.load_data = load_data
+        self._load_data = load_data
+        self._may_insert = may_insert
         self.rows_read = 0
         self.rows_sent = 0
         self.rows_present = 0
         self.bytes_sent = 0
         packet = session.server.max_allowed_packet
+        self._packet = packet
         self._piece_bytes = min(_PIECE_BYTES, packet // 2)
         # Room for the statement's head; a statement of one row may take the whole packet.
         self._statement_bytes = min(_STATEMENT_BYTES, packet - 4096)
@@ -76,7 +80,7 @@ class Sender:
                 the server. The transaction has to be rolled back.
         """
         self._session.execute("SAVEPOINT osiris_batch")
-        present = self._load(batch) if self.load_data else self._insert(batch)
+        present = self._load(batch) if self._load_data else self._insert(batch)
         self.rows_read += batch.num_rows
         self.rows_present += present
 
@@ -85,6 +89,12 @@ class Sender:
         try:
             result = self._session.load(self._load_statement(), _OFFERED, pieces, what=f"table {self._table}")
         except DriverError as error:
+            if error.code == _LOAD_FORBIDDEN and self._may_insert:
+                # Switched off since we looked, or by a proxy in between.
+                self._load_data = False
+                facts = {"table": str(self._table), "path": "insert", "reason": f"the server said no: {error}"}
+                self._ctx.log_event("mysql_write_path", facts)
+                return self._insert(batch)
             if error.code not in ROW_ERRORS:
                 raise
             raise self._first_bad_row(batch, error, pieces.sent) from None
@@ -138,7 +148,13 @@ class Sender:
         names = ", ".join(map(_column, self._fits))
         values = ",".join(tuples.slice(first, last - first).to_pylist())
         statement = f"INSERT INTO {self._table.sql} ({names}) VALUES {values}"  # noqa: S608
-        self.bytes_sent += len(statement)
+        size = len(statement.encode())
+        if size >= self._packet:  # the server would hang up
+            raise DriverError(
+                f"a row needs {size} bytes, and the server takes {self._packet} at most (max_allowed_packet)",
+                code="mysql.packet_too_large",
+            )
+        self.bytes_sent += size
         return self._session.execute(statement, what=f"table {self._table}")
 
     def _ranges(self, tuples: pa.Array) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from osiris.core.errors import DriverError
 from osiris.drivers.mysql.client import Session
 from osiris.drivers.mysql.dependents import foreign_keys, replace_refused
+from osiris.drivers.mysql.errors import LOST
 from osiris.drivers.mysql.names import TableName, quote_name
 from osiris.drivers.mysql.target import Table, table_exists
 from osiris.drivers.mysql.types import column_ddl
@@ -144,7 +145,9 @@ class Staging:
             self._session.execute(f"DROP TABLE {self.old.sql}", what=f"table {self._target}")
         except DriverError as error:
             if error.code != "mysql.foreign_key":
-                raise
+                if error.code == LOST:
+                    raise
+                return  # the target is there, which counts; the next attempt or committed() removes it
             # A table that the user may not see refers to it, and the server has pointed it to the old one.
             back = f"{self._target.sql} TO {self.new.sql}, {self.old.sql} TO {self._target.sql}"
             self._session.execute(f"RENAME TABLE {back}", what=f"table {self._target}")
