@@ -18,7 +18,7 @@ from osiris.drivers.supabase.rest_inference import infer
 from osiris.drivers.supabase.rest_pages import Pages, Row, Selection, read_page
 from osiris.drivers.supabase.rest_query import conditions_of, name_of
 from osiris.drivers.supabase.rest_schema import RestTable, describe
-from osiris.drivers.supabase.rest_values import Field, Misfit, decimal_of, field_of
+from osiris.drivers.supabase.rest_values import Field, Misfit, field_of, numeric_of
 from osiris.drivers.supabase.table_name import TableName
 
 __all__ = ["RestExtractor"]
@@ -127,11 +127,11 @@ class _Reading:
         return _Shape([self._with_scale(one, first, selection) for one in fields], selection, first)
 
     def _with_scale(self, field: Field, first: list[Row], selection: Selection) -> Field:
-        """A column of NUMERIC with the decimal that its values ask for: the description tells no scale."""
+        """A column of NUMERIC with the type that its values ask for: the description tells no scale."""
         if field.type is not None:
             return field
         values = [row[field.name] for row in first if row[field.name] is not None]
-        return replace(field, type=decimal_of(values or self._sample(field, selection)))
+        return replace(field, type=numeric_of(values or self._sample(field, selection)))
 
     def _as_it_looks(self) -> _Shape:
         """Without a description: the first page decides, see :mod:`osiris.drivers.supabase.rest_inference`."""

@@ -14,7 +14,7 @@ from osiris.core.python_values import to_array
 from osiris.drivers.supabase.rest_query import name_of
 from osiris.drivers.supabase.rest_schema import RestColumn
 
-__all__ = ["Field", "Misfit", "decimal_of", "field_of"]
+__all__ = ["Field", "Misfit", "decimal_of", "field_of", "numeric_of"]
 
 DECIMAL_DIGITS = 38
 
@@ -63,7 +63,7 @@ class Field:
 
     Attributes:
         name: Its name.
-        type: Its Arrow type; None: a decimal whose scale the first page tells.
+        type: Its Arrow type; None: that of a NUMERIC, which the first page tells.
         cast: The type that the server is asked to give it as: ``text``, ``_text`` (an array of texts), or none.
     """
 
@@ -102,22 +102,37 @@ def field_of(column: RestColumn) -> Field:
     return Field(column.name, pa.list_(pa.string()), cast="_text")
 
 
-def decimal_of(texts: Sequence[str]) -> pa.DataType:
-    """The decimal for a column of which these are values.
+def numeric_of(texts: Sequence[str]) -> pa.DataType:
+    """The type for a column of NUMERIC of which these are values; it is not told which scale was declared, if any.
 
-    All with the same digits behind the point, as a declared scale gives them: that scale. Otherwise the room that is
-    left in 38 digits is divided between both sides of the point.
+    All with the same digits behind the point, as a declared scale gives them: a decimal of that scale. Otherwise text,
+    as over Postgres where no scale was declared.
     """
-    scales, whole = set(), 1
+    scales, whole, is_finite = _digits(texts)
+    if len(scales) > 1 or not is_finite or whole + max(scales, default=0) > DECIMAL_DIGITS:
+        return pa.string()
+    return pa.decimal128(DECIMAL_DIGITS, max(scales, default=0))
+
+
+def decimal_of(texts: Sequence[str]) -> pa.DataType:
+    """The decimal for these numbers; the room that they leave in 38 digits goes to both sides of the point."""
+    scales, whole, _ = _digits(texts)
+    scale = max(scales, default=0)
+    room = max(0, DECIMAL_DIGITS - whole - scale)
+    return pa.decimal128(DECIMAL_DIGITS, min(scale if len(scales) <= 1 else scale + room // 2, DECIMAL_DIGITS))
+
+
+def _digits(texts: Sequence[str]) -> tuple[set[int], int, bool]:
+    """How many stand behind the point, in all of them; the most before it; and whether all are numbers."""
+    scales, whole, is_finite = set(), 1, True
     for text in texts:
         before, _, behind = text.lstrip("-").partition(".")
-        if (before + behind).isdigit():  # NaN and Infinity are told with their row
+        if (before + behind).isdigit():
             scales.add(len(behind))
             whole = max(whole, len(before))
-    if len(scales) <= 1:
-        return pa.decimal128(DECIMAL_DIGITS, min(max(scales, default=0), DECIMAL_DIGITS))
-    room = max(0, DECIMAL_DIGITS - whole - max(scales))
-    return pa.decimal128(DECIMAL_DIGITS, min(max(scales) + room // 2, DECIMAL_DIGITS))
+        else:
+            is_finite = False
+    return scales, whole, is_finite
 
 
 def _convert(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
