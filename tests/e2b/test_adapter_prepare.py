@@ -8,7 +8,12 @@ import json
 import py_compile
 import subprocess
 import sys
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -105,10 +110,8 @@ def test_needs_are_closed_and_pinned() -> None:
     assert needs.missing({**there, "pyarrow": "1.0"}) == [needs.pins["pyarrow"]]
 
 
-def test_what_is_missing_is_installed(
-    rogue: Path, run: InSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The bad driver's package now needs another one, which pip finds in a folder and the sandbox does not have."""
+def test_what_is_missing_is_installed(rogue: Path, run: InSandbox, tmp_path: Path) -> None:
+    """The bad driver's package now needs another one, which the sandbox does not have and pip finds."""
     facts = rogue / "rogue_osiris-1.0.dist-info" / "METADATA"
     facts.write_text(facts.read_text() + "Requires-Dist: tinyneed>=1\n")
     (rogue / "tinyneed.py").write_text("ANSWER = 42\n")
@@ -118,19 +121,39 @@ def test_what_is_missing_is_installed(
     found = installed("tinyneed")
     assert found is not None
     wheel = pack_wheel(found)
-    index = tmp_path / "project" / "index"
+    index = tmp_path / "index"
     index.mkdir()
     (index / wheel.name).write_bytes(wheel.content)
     (rogue / "rogue" / "actor.py").write_text((rogue / "rogue" / "actor.py").read_text() + ANSWER)
-    # Where the folder is there is known only there: pip is told by a path from the worker's home.
-    monkeypatch.setattr("osiris.remote.e2b.berth._INSTALL_SECONDS", 120.0)
-    result, context = run(rogue_steps({"do": "tell_need"}), env="PIP_NO_INDEX=1", include="index")
+    with package_index(index) as url:
+        result, context = run(rogue_steps({"do": "tell_need"}), env=f"PIP_NO_INDEX=1,PIP_FIND_LINKS={url}")
+    assert result.status == "success", result.error
+    assert only(context, "dependency_installed")["packages"] == ["tinyneed==1.5"]
+    assert only(context, "needed")["answer"] == 42
+    result, _ = run(rogue_steps({"do": "tell_need"}), env="PIP_NO_INDEX=1")
     assert isinstance(result.error, PrepareError)
     assert result.error.code == "e2b.install_failed"
     assert "tinyneed==1.5" in result.error.message
-    result, context = run(rogue_steps({"do": "nothing"}), install="none")
+    result, _ = run(rogue_steps({"do": "nothing"}), install="none")
     assert isinstance(result.error, PrepareError)
     assert (result.error.code, result.error.facts["missing"]) == ("e2b.not_installed", ["tinyneed==1.5"])
+
+
+@contextmanager
+def package_index(folder: Path) -> Iterator[str]:
+    """A page of links to the files of a folder."""
+    handler = partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 ANSWER = """

@@ -13,6 +13,7 @@ import pytest
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers", "base", "shared"}
 NAMESPACES = ("osiris", "osiris/drivers", "osiris/runtime", "osiris/remote")
 CLIENTS = {
+    "osiris-adapter-e2b": "e2b",
     "osiris-driver-duckdb": "duckdb",
     "osiris-driver-filesystem": "fsspec",
     "osiris-driver-pandas": "pandas",

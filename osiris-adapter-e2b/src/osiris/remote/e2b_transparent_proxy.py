@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import os
-import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,15 +16,16 @@ from osiris.core import engine
 from osiris.core.engine.settings import RunSettings
 from osiris.core.errors import CollectError, OsirisError, UsageError
 from osiris.core.execution_adapter import CollectedRun, ExecutionAdapter, ExecutionContext, PreparedRun
-from osiris.core.remote import Assignment, Echo, Secrets, distributions_of, hide, refuse_registered, run_remotely
+from osiris.core.remote import Echo, distributions_of, hide, refuse_registered, run_remotely
 from osiris.remote.e2b.backstage import Backstage
 from osiris.remote.e2b.berth import Berth, Ticket, make_ready
 from osiris.remote.e2b.cargo import Cargo, pack_cargo
 from osiris.remote.e2b.channel import SandboxTransport
 from osiris.remote.e2b.homecoming import Homecoming, bring_home
-from osiris.remote.e2b.inputs import LocalFiles, find_files, rewritten
+from osiris.remote.e2b.inputs import LocalFiles, find_files
 from osiris.remote.e2b.modules import find_modules, named_functions
 from osiris.remote.e2b.options import E2BOptions
+from osiris.remote.e2b.place import SandboxPlace
 from osiris.remote.e2b.requirements import find_needs
 from osiris.remote.e2b.sdk import Cloud
 
@@ -79,7 +75,7 @@ class E2BTransparentProxy(ExecutionAdapter):
         refuse_registered(plan)
         settings = RunSettings.of(context, prepared.artifacts_dir)
         self._hide_key()
-        self._ticket = _ticket(settings)
+        self._ticket = Ticket.of(settings)
         self._cloud = cloud = Cloud(
             api_key=self._options.api_key,
             domain=self._options.domain,
@@ -161,7 +157,7 @@ class E2BTransparentProxy(ExecutionAdapter):
                 patience=self._options.cancel_patience,
                 silence=max(60.0, heartbeat * 6),
                 heartbeat=heartbeat,
-                place=_SandboxPlace(berth, backstage),
+                place=SandboxPlace(berth, backstage),
             )
             self._lost = False
         except OsirisError as error:
@@ -305,42 +301,6 @@ class E2BTransparentProxy(ExecutionAdapter):
             )
 
 
-class _SandboxPlace:
-    """A sandbox as a :class:`~osiris.core.remote.Place`."""
-
-    def __init__(self, berth: Berth, backstage: Backstage) -> None:
-        self._berth = berth
-        self._backstage = backstage
-
-    def seen(self, assignment: Assignment) -> Assignment:
-        """See :class:`~osiris.core.remote.Place`."""
-        mirror, folder = self._berth.mirror, f"{self._berth.folder}/worker"
-        return replace(
-            assignment,
-            session_dir=mirror.there(assignment.session_dir),
-            artifacts_dir=mirror.there(assignment.artifacts_dir),
-            base_dir=mirror.there(assignment.base_dir),
-            worker_dir=folder,
-            secrets_file=f"{folder}/secrets.json" if assignment.secrets_file is not None else None,
-            configs=rewritten(assignment.configs, mirror),
-        )
-
-    def leave(self, secrets: Secrets, assignment: Assignment) -> None:
-        """See :class:`~osiris.core.remote.Place`; the folder is there and private."""
-        if assignment.secrets_file is not None:
-            mirror = self._berth.mirror
-            # A part of a path may be a reference.
-            values = {name: _as_there(value, mirror.there) for name, value in secrets.values.items()}
-            content = Secrets(values).to_bytes()
-            self._backstage.run(self._berth.sandbox.write(assignment.secrets_file, content))
-
-
-def _as_there(value: str, there: Any) -> str:
-    if value.startswith("/") and len(value) > 1 and Path(value).exists():
-        return str(there(value))
-    return value
-
-
 def _valid(options: Mapping[str, Any]) -> E2BOptions:
     from pydantic import ValidationError
 
@@ -355,12 +315,6 @@ def _valid(options: Mapping[str, Any]) -> E2BOptions:
             hint=f"its options are {', '.join(sorted(E2BOptions.model_fields))}",
             code="usage.adapter_option",
         ) from None
-
-
-def _ticket(settings: RunSettings) -> Ticket:
-    identity = json.dumps([socket.gethostname(), str(settings.session_dir.absolute()), settings.session_id])
-    key = hashlib.sha256(identity.encode()).hexdigest()[:32]
-    return Ticket(settings.session_id, key, secrets.token_hex(16))
 
 
 def _is_of(place: Path, location: str) -> bool:

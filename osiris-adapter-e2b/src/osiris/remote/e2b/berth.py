@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import platform
 import secrets
 import shlex
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -14,6 +16,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from osiris.core.engine.settings import RunSettings
 from osiris.core.errors import PrepareError
 from osiris.remote.e2b.cargo import Cargo
 from osiris.remote.e2b.lease import Lease
@@ -53,6 +56,13 @@ class Ticket:
     run_id: str
     run_key: str
     attempt: str
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> Ticket:
+        """A new attempt's."""
+        identity = json.dumps([socket.gethostname(), str(settings.session_dir.absolute()), settings.session_id])
+        key = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        return cls(settings.session_id, key, secrets.token_hex(16))
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -6,46 +6,22 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from osiris.remote.e2b.ending import Completed, exit_code
 from osiris.remote.e2b.failure import attempt, explained
 
 if TYPE_CHECKING:
     import e2b
 
-__all__ = ["Cloud", "Completed", "Sandbox", "Stream", "WhenOutput"]
+__all__ = ["Cloud", "Sandbox", "Stream", "WhenOutput"]
 
 WhenOutput = Callable[[str], Awaitable[None]]
 """Told what a process writes, as it comes; the next is read when it returns."""
-
-_SIGNALS = {
-    "signal: hangup": 1,
-    "signal: interrupt": 2,
-    "signal: quit": 3,
-    "signal: illegal instruction": 4,
-    "signal: aborted": 6,
-    "signal: bus error": 7,
-    "signal: floating point exception": 8,
-    "signal: killed": 9,
-    "signal: segmentation fault": 11,
-    "signal: broken pipe": 13,
-    "signal: terminated": 15,
-}
-"""What envd says in a field of its own of a process that a signal ended."""
-
-
-@dataclass(frozen=True)
-class Completed:
-    """How a command ended: exit code (negative for a signal) and what it wrote."""
-
-    code: int
-    stdout: str
-    stderr: str
 
 
 class Cloud:
@@ -177,7 +153,7 @@ class Sandbox:
         try:
             done = await handle.wait()
         except e2b.CommandExitException as ended:
-            return Completed(_code(ended.exit_code, ended.error), ended.stdout or "", ended.stderr or "")
+            return Completed(exit_code(ended.exit_code, ended.error), ended.stdout or "", ended.stderr or "")
         except Exception as error:
             if explained(error, "run a command in the sandbox").retryable:
                 await self._outlive(handle.pid, timeout)
@@ -340,7 +316,7 @@ class Stream:
         try:
             await self._handle.wait()
         except e2b.CommandExitException as end:
-            return _code(end.exit_code, end.error)
+            return exit_code(end.exit_code, end.error)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -351,8 +327,3 @@ class Stream:
         """Listen no more; the process goes on."""
         with suppress(Exception):
             await self._handle.disconnect()
-
-
-def _code(code: int, told: str | None) -> int:
-    number = _SIGNALS.get(told or "")
-    return code if number is None else -number

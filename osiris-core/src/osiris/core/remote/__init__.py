@@ -4,8 +4,8 @@
 over a ``transport``, ``execution`` does with both what :func:`osiris.core.engine.run` does without them. In between:
 ``protocol`` (what a valid message is), ``outlet`` and ``journal`` (what the worker says, numbered, and again on
 request), ``job`` (the run in the worker), ``assignment`` (what is to be run), ``account`` (what is known of a run from
-what it told), ``echo`` (what drivers print), ``place`` (where a worker finds what it is left), ``trace`` (the messages
-themselves, for whoever wants to look).
+what it told), ``echo`` (what drivers print), ``handshake`` (versions), ``place`` (where a worker finds what it is
+left), ``trace`` (the messages themselves, for whoever wants to look).
 """
 
 from osiris.core.remote.assignment import Assignment, Secrets, hide

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -13,9 +12,9 @@ from typing import Any
 
 from osiris.core.cancellation import Cancellation
 from osiris.core.connections import REDACTOR
-from osiris.core.errors import ExecutionError, OsirisError, PrepareError
+from osiris.core.errors import ExecutionError, OsirisError
+from osiris.core.remote.handshake import refuse_other_versions
 from osiris.core.remote.protocol import (
-    PROTOCOL_VERSION,
     Failure,
     Notification,
     ProtocolError,
@@ -148,22 +147,7 @@ class WorkerClient:
         stop = cancellation or Cancellation()
         with stop.on_cancel(lambda: call.resolve(stop.error())):
             told = call.wait(timeout)
-        found = {**told.get("drivers", {}), "osiris-core": told.get("osiris_core"), "protocol": told.get("protocol")}
-        found["python"] = _minor(str(told.get("python")))
-        needed = {**wanted, "protocol": PROTOCOL_VERSION, "python": _minor(platform.python_version())}
-        differ = [
-            f"{name}: wanted {version}, found {found.get(name) or 'none'}"
-            for name, version in sorted(needed.items())
-            if found.get(name) != version
-        ]
-        if differ:
-            raise PrepareError(
-                f"the worker is not of the same versions: {'; '.join(differ)}",
-                hint="install the same distributions where the worker runs",
-                code="worker.mismatch",
-                wanted=needed,
-                found=found,
-            )
+        refuse_other_versions(told, wanted)
         return dict(told)
 
     def request(self, method: str, params: Mapping[str, Any]) -> Call:
@@ -332,11 +316,6 @@ class WorkerClient:
             exit_code=code,
             last_words=words,
         )
-
-
-def _minor(version: str) -> str:
-    """``3.11`` of ``3.11.2``: the others run the same programs."""
-    return ".".join(version.split(".")[:2])
 
 
 def _how(code: int | None) -> str:
