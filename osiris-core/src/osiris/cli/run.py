@@ -102,10 +102,12 @@ def run(
 
 
 def _choose_allocator() -> None:
-    # Measured on streams of CSV files: a fifth less memory at its peak than with pyarrow's default. Read when pyarrow
-    # is imported; only Linux has it for sure.
+    # Measured on streams of CSV files: a fifth less memory at its peak than with pyarrow's default, and with what is
+    # free given back after 50 ms (not a second) a peak that stays the same however long the stream is; at once would
+    # cost a quarter more time. Read when pyarrow is imported; only Linux has it for sure.
     if sys.platform == "linux":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+        os.environ.setdefault("JE_ARROW_MALLOC_CONF", "dirty_decay_ms:50,muzzy_decay_ms:0")
 
 
 def _options(parallel: int | None, max_memory: str | None) -> RunOptions:
