@@ -155,7 +155,7 @@ def test_output_is_dropped_while_nobody_listens(server, sandbox, until):
 
 
 def test_a_stream_that_is_not_read_stalls_the_process(server, sandbox, until):
-    size = 64_000_000
+    size = 24_000_000
     handle = sandbox.commands.run(BURST.format(size=size) + "; echo > done", background=True, timeout=0)
     process = next(iter(server.cloud.tables[sandbox.sandbox_id].known.values()))
     until(lambda: process.subscribers and process.subscribers[0].queue.full())

@@ -21,8 +21,8 @@ from typing import Any
 
 from .guest import frames
 from .guest.namespaces import SYSTEM
-from .guest.paths import HOME, Paths
-from .guest.processes import Processes
+from .guest.paths import HOME
+from .guest.processes import kill_marked
 
 ENVD_VERSION = "0.6.13"
 PROFILE = 'PATH="{python}:$PATH"\n'
@@ -57,7 +57,7 @@ def python_folders() -> tuple[str, ...]:
     found += [os.path.realpath(path) for path in found]
     folders: list[str] = []
     for path in sorted({os.path.normpath(one) for one in found if one and Path(one).is_dir()}, key=len):
-        hidden = path in ("/", "/tmp", "/home", "/root", "/var", "/opt")
+        hidden = path in ("/", "/tmp", "/home", "/root", "/var", "/opt", str(Path.cwd()))
         above = [*folders, *(f"/{name}" for name in SYSTEM)]
         if not hidden and not any(path == one or path.startswith(one + "/") for one in above):
             folders.append(path)
@@ -78,6 +78,14 @@ def make_bare_python(folder: Path) -> Path:
         script.write_text('#!/bin/sh\nexec "$(dirname "$0")/python3" -m pip "$@"\n')
         script.chmod(0o755)
     return folder
+
+
+def copy_or_link(source: str, target: str) -> str:
+    """Copy a file; of Python's packages, which are replaced and never changed, link it."""
+    if "/site-packages/" in source:
+        os.link(source, target)
+        return target
+    return str(shutil.copy2(source, target))
 
 
 def first_process(config: dict[str, Any]) -> list[str]:
@@ -214,12 +222,12 @@ class Sandbox:
     def furnish(self) -> None:
         """Make the sandbox's folders: those of its template, and what every sandbox has."""
         if self.template_root:
-            shutil.copytree(self.template_root, self.root, symlinks=True)
+            shutil.copytree(self.template_root, self.root, symlinks=True, copy_function=copy_or_link)
         for name in FOLDERS:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "tmp").chmod(0o1777)
         if self.bare_python and not (self.root / BARE).exists():
-            shutil.copytree(self.bare_python, self.root / BARE, symlinks=True)
+            shutil.copytree(self.bare_python, self.root / BARE, symlinks=True, copy_function=copy_or_link)
         (self.root / "home/user/.profile").write_text(PROFILE.format(python=self.python))
 
     @property
@@ -292,8 +300,7 @@ class Sandbox:
         """Block until no process of the sandbox is left, then remove its folder."""
         if self.link.process:
             self.link.process.wait()
-        rest = Processes(Paths(""), self.marker, in_namespace=False)
-        while not self.machine.namespaces and rest.kill_all():
+        while not self.machine.namespaces and kill_marked(self.marker):
             time.sleep(0.01)
         if not self.keep_folder:
             shutil.rmtree(self.folder, ignore_errors=True)

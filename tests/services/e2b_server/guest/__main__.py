@@ -96,7 +96,7 @@ def main(config: dict[str, Any]) -> int:
         os.dup2(null, descriptor)
     if not config["namespaces"]:
         adopt_orphans()
-        Init(link, Paths(config["root"]), config["marker"], in_namespace=False).run()
+        Init(link, Paths(config["root"], tuple(config["exposed"])), config["marker"], in_namespace=False).run()
         return 0
     leave_the_machine()
     die_with_parent()  # after it: new rights take a wish for a death signal away

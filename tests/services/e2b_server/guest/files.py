@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import pwd
-import shutil
 import stat
 from typing import Any
 
@@ -87,6 +86,17 @@ class Files:
         """Remove a file, or a folder with all in it; nothing there is fine."""
         real = self.paths.inside(path)
         if os.path.isdir(real) and not os.path.islink(real):
-            shutil.rmtree(real)
+            remove_tree(real)
         elif os.path.lexists(real):
             os.remove(real)
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder with all in it; shutil would double the time that a sandbox takes to start."""
+    for here, folders, names in os.walk(folder, topdown=False):
+        for name in names:
+            os.remove(os.path.join(here, name))
+        for name in folders:
+            path = os.path.join(here, name)
+            os.remove(path) if os.path.islink(path) else os.rmdir(path)
+    os.rmdir(folder)

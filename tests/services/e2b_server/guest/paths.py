@@ -6,14 +6,17 @@ import os
 import re
 
 HOME = "/home/user"
+PRIVATE = re.compile(r"(?<![\w./-])/(?:home/user|tmp|var/tmp|opt|mnt|code)(?![\w-])[^\s:;,'\"]*")
+"""A path of a sandbox's own folders, somewhere in a text."""
 
 
 class Paths:
     """Where the sandbox's paths are: themselves in a root of one's own, below a folder elsewhere."""
 
-    def __init__(self, root: str) -> None:
-        """``root``: what stands before every path; empty in a root of one's own."""
+    def __init__(self, root: str, real: tuple[str, ...] = ()) -> None:
+        """``root``: what stands before every path; empty in a root of one's own. ``real``: what is where it says."""
         self.root = root
+        self.real = (root, *real)
 
     def inside(self, path: str) -> str:
         """A path of the sandbox as this process must open it."""
@@ -30,7 +33,9 @@ class Paths:
         return path
 
     def in_text(self, text: str) -> str:
-        """A command line in which the home folder stands for where it really is."""
-        if not self.root:
-            return text
-        return re.sub(r"(?<![\w./-])/home/user(?![\w-])", lambda _: self.root + HOME, text)
+        """A command line in which the sandbox's own folders stand for where they really are."""
+        return PRIVATE.sub(lambda found: self.put_inside(found[0]), text) if self.root else text
+
+    def put_inside(self, path: str) -> str:
+        """One path of the sandbox as it really is."""
+        return path if any(path.startswith(one) for one in self.real) else self.root + path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -27,7 +28,7 @@ class Processes:
     def __init__(self, paths: Paths, marker: str, in_namespace: bool) -> None:
         """``marker``: an environment entry that every process of this sandbox has."""
         self.paths = paths
-        self.marker = marker.encode()
+        self.marker = marker
         self.in_namespace = in_namespace
 
     def spawn(self, args: list[str], envs: dict[str, str], cwd: str, descriptors: list[int]) -> int:
@@ -67,19 +68,11 @@ class Processes:
 
     def all(self) -> list[int]:
         """The pids of the sandbox's processes, this one left out."""
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+        pids = others()
         if self.in_namespace:
             return pids
         below = set(self.family(os.getpid(), pids))  # those whose environment was emptied, too
-        return [pid for pid in pids if pid in below or self.is_ours(pid)]
-
-    def is_ours(self, pid: int) -> bool:
-        """Whether a process carries the sandbox's marker."""
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                return self.marker in file.read().split(b"\0")
-        except OSError:
-            return False
+        return [pid for pid in pids if pid in below or carries(pid, self.marker)]
 
     def signal_all(self, number: int) -> None:
         """Send a signal to every process of the sandbox."""
@@ -97,8 +90,7 @@ class Processes:
     def kill_all(self) -> bool:
         """Kill all there are; whether there were any. A namespace kills its own when its first process ends."""
         pids = [] if self.in_namespace else self.all()
-        for pid in pids:
-            self.signal(pid, signal.SIGKILL)
+        kill(pids)
         return bool(pids)
 
     def memory(self) -> dict[int, int]:
@@ -142,6 +134,34 @@ class Processes:
                 continue
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def others() -> list[int]:
+    """All processes there are to see but this one."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def carries(pid: int, marker: str) -> bool:
+    """Whether a process has an entry in its environment."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return marker.encode() in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def kill(pids: list[int]) -> None:
+    """Kill processes; those that are gone already are fine."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def kill_marked(marker: str) -> bool:
+    """Kill all processes that carry a marker; whether there were any."""
+    pids = [pid for pid in others() if carries(pid, marker)]
+    kill(pids)
+    return bool(pids)
 
 
 def reap(report: Callable[[int, int], None]) -> None:
