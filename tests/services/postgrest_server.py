@@ -15,7 +15,6 @@ import platform
 import shutil
 import socket
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -193,10 +192,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-if __name__ == "__main__":
-    try:
-        fetch()
-    except PostgrestMissingError as missing:
-        print(f"the tests over REST will be skipped: {missing}", file=sys.stderr)

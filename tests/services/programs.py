@@ -79,5 +79,16 @@ def install() -> None:
     subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], check=True, env=quiet)
 
 
+def install_postgrest() -> None:
+    """Fetch PostgREST, which Debian does not have; else say what to do, and go on."""
+    from postgrest_server import PostgrestMissingError, fetch
+
+    try:
+        fetch()
+    except PostgrestMissingError as error:
+        print(f"the tests of Supabase's REST will be skipped: {error}", file=sys.stderr)
+
+
 if __name__ == "__main__":
     install()
+    install_postgrest()
