@@ -85,9 +85,9 @@ def test_stopping_leaves_nothing(tmp_path):
 
 
 @pytest.fixture
-def program():
+def program(tmp_path):
     """The server in a process of its own, with its environment."""
-    environment = {**os.environ, "PYTHONPATH": str(SERVICES)}
+    environment = {**os.environ, "PYTHONPATH": str(SERVICES), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "e2b_server", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
         assert process.stdout

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from .faults import Faults
 from .log import RequestLog
+from .machine import Machine, make_bare_python
 from .processes import ProcessTable
-from .sandbox import Machine, Sandbox, make_bare_python
+from .sandbox import Sandbox
 from .templates import Build, Templates
 
 

@@ -15,7 +15,8 @@ from aiohttp import web
 
 from . import wire
 from .cloud import ApiError, Cloud
-from .sandbox import ENVD_VERSION, Sandbox, SandboxGoneError
+from .link import SandboxGoneError
+from .sandbox import ENVD_VERSION, Sandbox
 
 
 def rfc3339(seconds: float) -> str:

@@ -14,8 +14,10 @@ from aiohttp import web
 
 from . import wire
 from .cloud import Cloud
-from .processes import Process, ProcessTable, Subscriber, events, stdin_of, subscribe, username
-from .sandbox import Sandbox, SandboxGoneError
+from .link import SandboxGoneError
+from .process import Process, Subscriber, events, subscribe
+from .processes import ProcessTable, stdin_of, username
+from .sandbox import Sandbox
 from .streams import Stream, StreamCutError
 from .wire import ConnectError
 

@@ -3,176 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import ensurepip
-import importlib.util
-import json
-import os
 import secrets
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .guest import frames
-from .guest.namespaces import SYSTEM
 from .guest.paths import HOME
 from .guest.processes import kill_marked
+from .link import Link, SandboxGoneError
+from .machine import LOADER, Machine, copy_or_link
 
 ENVD_VERSION = "0.6.13"
 PROFILE = 'PATH="{python}:$PATH"\n'
 BARE = "opt/python"
 FOLDERS = ("home/user", "tmp", "var/tmp", "opt", "mnt", "run", "root", "code")
-LOADER = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-"""What this Python may need to start, and so a sandbox's."""
-
-
-class SandboxGoneError(Exception):
-    """The sandbox died before it could answer."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What all sandboxes of a server have in common.
-
-    ``namespaces``: whether a sandbox has a root folder and processes of its own; else its paths are mapped.
-    ``python``: the folder of the ``python3`` that sandboxes find first. ``exposed``: folders of the machine to be
-    read there, beside the system's.
-    """
-
-    folder: Path
-    namespaces: bool
-    python: str
-    exposed: tuple[str, ...]
-
-
-def python_folders() -> tuple[str, ...]:
-    """Where this Python and what it imports are, outermost folders only, without the system's."""
-    found = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
-    found += [os.path.realpath(path) for path in found]
-    folders: list[str] = []
-    for path in sorted({os.path.normpath(one) for one in found if one and Path(one).is_dir()}, key=len):
-        hidden = path in ("/", "/tmp", "/home", "/root", "/var", "/opt", str(Path.cwd()))
-        above = [*folders, *(f"/{name}" for name in SYSTEM)]
-        if not hidden and not any(path == one or path.startswith(one + "/") for one in above):
-            folders.append(path)
-    return tuple(folders)
-
-
-def make_bare_python(folder: Path) -> Path:
-    """A Python with pip and nothing else, which works wherever it is copied to."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, capture_output=True)
-    (packages,) = folder.glob("lib/python*/site-packages")
-    if pip := importlib.util.find_spec("pip"):
-        shutil.copytree(Path(str(pip.origin)).parent, packages / "pip")
-    else:
-        (wheel,) = Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")
-        shutil.unpack_archive(wheel, packages, "zip")
-    for name in ("pip", "pip3"):
-        script = folder / "bin" / name
-        script.write_text('#!/bin/sh\nexec "$(dirname "$0")/python3" -m pip "$@"\n')
-        script.chmod(0o755)
-    return folder
-
-
-def copy_or_link(source: str, target: str) -> str:
-    """Copy a file; of Python's packages, which are replaced and never changed, link it."""
-    if "/site-packages/" in source:
-        os.link(source, target)
-        return target
-    return str(shutil.copy2(source, target))
-
-
-def first_process(config: dict[str, Any]) -> list[str]:
-    """The command line of a sandbox's first process."""
-    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("guest")), json.dumps(config)]
-
-
-class Link:
-    """The server's end of the socket to a sandbox's first process."""
-
-    def __init__(self, on_exit: Callable[[int, int], None], on_close: Callable[[], None]) -> None:
-        """``on_exit(pid, wait status)`` hears of ended processes, ``on_close()`` of the end of the sandbox."""
-        self.on_exit = on_exit
-        self.on_close = on_close
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting: dict[int, asyncio.Future[Any]] = {}
-        self.next_id = 0
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, config: dict[str, Any], trouble: Path) -> None:
-        """Start the first process; what it complains of goes to ``trouble``."""
-        self.socket, theirs = socket.socketpair()
-        self.inbox = frames.Inbox(self.socket)
-        with theirs, trouble.open("wb") as errors:
-            self.process = subprocess.Popen(
-                first_process(config),
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,
-                env=LOADER,
-            )
-        asyncio.get_running_loop().add_reader(self.socket, self.receive)
-
-    async def ask(self, op: str, descriptors: tuple[int, ...] = (), **arguments: Any) -> Any:
-        """Have something done in the sandbox.
-
-        Raises:
-            OSError: It failed there.
-            SandboxGoneError: The sandbox has ended.
-        """
-        if self.socket.fileno() < 0:
-            raise SandboxGoneError
-        self.next_id += 1
-        number = self.next_id
-        self.waiting[number] = asyncio.get_running_loop().create_future()
-        try:
-            frames.send(self.socket, {"id": number, "op": op, **arguments}, list(descriptors))
-        except OSError as error:
-            raise SandboxGoneError from error
-        return await self.waiting[number]
-
-    def receive(self) -> None:
-        """Take what has come."""
-        alive = self.inbox.fill()
-        for message, descriptors in self.inbox.messages():
-            self.dispatch(message, descriptors)
-        if not alive:
-            self.close()
-
-    def dispatch(self, message: dict[str, Any], given: list[int]) -> None:
-        """Give one message to whom it is for."""
-        if "ready" in message:
-            self.ready.set_result(None)
-        elif "exit" in message:
-            self.on_exit(message["exit"], message["status"])
-        else:
-            future = self.waiting.pop(message["id"])
-            if future.done():
-                for descriptor in given:
-                    os.close(descriptor)
-            elif "error" in message:
-                future.set_exception(OSError(*message["error"]))
-            else:
-                future.set_result((message["result"], given[0]) if given else message["result"])
-
-    def close(self) -> None:
-        """End the sandbox: its first process takes all others with it."""
-        if self.socket.fileno() < 0:
-            return
-        asyncio.get_running_loop().remove_reader(self.socket)
-        self.socket.close()
-        for future in (self.ready, *self.waiting.values()):
-            if not future.done():
-                future.set_exception(SandboxGoneError())
-                future.exception()
-        self.on_close()
 
 
 @dataclass(eq=False)

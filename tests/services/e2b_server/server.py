@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import shutil
-import socket
-import subprocess
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable
@@ -23,8 +21,10 @@ from .control_plane import ControlPlane
 from .daemon import ProcessCalls, health, may_enter, signed_for
 from .faults import Faults
 from .filesystem import FilesystemCalls, Transfers
+from .link import SandboxGoneError
 from .log import Entry, RequestLog
-from .sandbox import Machine, Sandbox, SandboxGoneError, first_process, python_folders
+from .machine import Machine, allows_namespaces, python_folders
+from .sandbox import Sandbox
 from .template_routes import TemplateRoutes
 from .watchers import WatcherCalls
 
@@ -178,22 +178,6 @@ class E2BServer:
         if threading.current_thread() is self._thread:
             return function()
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
-
-
-def allows_namespaces(folder: Path, exposed: tuple[str, ...]) -> bool:
-    """Whether this machine lets us give a sandbox a root folder and processes of its own."""
-    root = folder / "probe"
-    root.mkdir()
-    config = {"namespaces": True, "root": str(root), "exposed": exposed, "marker": "", "probe": True}
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        done = subprocess.run(
-            first_process(config),
-            stdin=theirs.fileno(),
-            capture_output=True,
-            check=False,
-        )
-    return done.returncode == 0
 
 
 def application(cloud: Cloud) -> web.Application:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .guest.paths import HOME, Paths
-from .processes import events, subscribe
+from .process import events, subscribe
 from .sandbox import Sandbox
 from .templates import Build
 from .wire import ConnectError

@@ -57,7 +57,7 @@ class Init:
 
     def receive(self) -> bool:
         """Take what has come and answer it; False at the end."""
-        alive = self.inbox.fill()
+        alive: bool = self.inbox.fill()
         for request, descriptors in self.inbox.messages():
             self.answer(request, descriptors)
         return alive
