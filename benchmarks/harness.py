@@ -92,7 +92,9 @@ def run(command: Command, *, folder: Path | None = None) -> Sample:
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         begin = time.perf_counter()
         # wait4 is the one call that gives the peak of this child alone, so Popen must not wait for it first.
-        child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        child = subprocess.Popen(
+            command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+        )
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - begin
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -103,6 +105,11 @@ def run(command: Command, *, folder: Path | None = None) -> Sample:
             sys.exit(f"{' '.join(map(str, command))} ended with {child.returncode}:\n{said}")
         unit = 1024 * 1024 if sys.platform == "darwin" else 1024
         return Sample(seconds=seconds, peak_mb=usage.ru_maxrss / unit, stdout=stdout.read())
+
+
+def _environment() -> dict[str, str]:
+    # What pip installs is compiled; sources of a checkout would be compiled anew by every process under this variable.
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def alternate(commands: Mapping[str, Command], *, rounds: int, folder: Path | None = None) -> dict[str, Sample]:
