@@ -13,7 +13,7 @@ from benchmarks.harness import Benchmark, Row, alternate, osiris, python, run, s
 if TYPE_CHECKING:
     from supabase_project import SupabaseProject
 
-SIZES = {False: 200_000, True: 1_000_000}
+SIZES = {False: 50_000, True: 200_000}
 DELAYS = {"": 0.0, " + 30 ms a request": 0.030}
 ROUNDS = 3
 BUDGET = 1.2

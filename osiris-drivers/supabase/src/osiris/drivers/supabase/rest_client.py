@@ -28,14 +28,16 @@ from osiris.core.errors import DriverError
 from osiris.drivers.supabase.config import SupabaseConnection
 from osiris.drivers.supabase.rest_errors import AnswerLostError, Refusal, refused, unreachable
 
-__all__ = ["Answer", "RestClient", "role_of"]
+__all__ = ["CACHE_WAITS", "Answer", "RestClient", "role_of"]
 
 Params = Sequence[tuple[str, str]]
 
 _ATTEMPTS = 6
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _LONGEST_RETRY_AFTER = 60.0
-_CACHE_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
+CACHE_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between looks at a schema cache that may be behind."""
+
 _PLAIN_IN_QUERY = "(),:.*"
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -128,15 +130,15 @@ class RestClient:
                     raise AnswerLostError(f"{what}: the connection broke before the answer came") from error
                 if attempt == _ATTEMPTS:
                     raise unreachable(self.url, error, attempt) from error
-                self._wait(_backoff(attempt), what, type(error).__name__)
+                self.wait(_backoff(attempt), what, type(error).__name__)
                 continue
             except httpx.InvalidURL as error:
                 raise unreachable(self.url, error, attempt) from error
             if 200 <= answer.status < 300:
                 return answer
             refusal = Refusal.of(answer.status, answer.content)
-            if waits_for_schema and refusal.is_cache_lag and lag < len(_CACHE_WAITS):
-                self._wait(_CACHE_WAITS[lag], what, str(refusal.code))
+            if waits_for_schema and refusal.is_cache_lag and lag < len(CACHE_WAITS):
+                self.wait(CACHE_WAITS[lag], what, str(refusal.code))
                 lag, attempt = lag + 1, attempt - 1
                 continue
             if not repeatable and not refusal.was_not_executed:
@@ -145,7 +147,17 @@ class RestClient:
             if not refusal.may_pass or attempt == _ATTEMPTS or (after or 0) > _LONGEST_RETRY_AFTER:
                 raise refused(refusal, what, self.role, retry_after=after)
             # PostgREST itself says 0 while it starts, for longer than a few attempts take.
-            self._wait(max(_backoff(attempt), after or 0), what, f"HTTP {answer.status}")
+            self.wait(max(_backoff(attempt), after or 0), what, f"HTTP {answer.status}")
+
+    def wait(self, seconds: float, what: str, reason: str) -> None:
+        """Pause before asking again, and tell why.
+
+        Raises:
+            RunCancelledError: The run was asked to stop; the pause ends at once.
+        """
+        self._ctx.log_event("request_retry", {"what": what, "reason": reason, "wait_seconds": round(seconds, 3)})
+        self._stopped.wait(seconds)
+        self._ctx.raise_if_cancelled()
 
     def close(self) -> None:
         """Give the connections back. Idempotent."""
@@ -166,11 +178,6 @@ class RestClient:
             method, url, content=content, headers=dict(headers), extensions={"trace": self._watch}
         )
         return Answer(response.status_code, response.headers, response.content, time.perf_counter() - begun)
-
-    def _wait(self, seconds: float, what: str, reason: str) -> None:
-        self._ctx.log_event("request_retry", {"what": what, "reason": reason, "wait_seconds": round(seconds, 3)})
-        self._stopped.wait(seconds)
-        self._ctx.raise_if_cancelled()
 
     def _watch(self, event: str, info: Mapping[str, Any]) -> None:
         """Remember the sockets: shutting one down is what ends a read that another thread waits in."""

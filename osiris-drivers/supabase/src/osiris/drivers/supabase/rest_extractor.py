@@ -17,7 +17,7 @@ from osiris.drivers.supabase.rest_client import RestClient
 from osiris.drivers.supabase.rest_inference import infer
 from osiris.drivers.supabase.rest_pages import Pages, Row, Selection, read_page
 from osiris.drivers.supabase.rest_query import conditions_of, name_of
-from osiris.drivers.supabase.rest_schema import RestTable, describe
+from osiris.drivers.supabase.rest_schema import RestTable, find_table
 from osiris.drivers.supabase.rest_values import Field, Misfit, field_of, numeric_of
 from osiris.drivers.supabase.table_name import TableName
 
@@ -68,11 +68,10 @@ class _Reading:
         self._client, self._ctx, self._config, self._table = client, ctx, config, table
         self._what = f"table {table}"
         self._is_inferred = False
-        description = describe(client)
-        if description is not None and table.name in description.tables:
-            shape = self._as_described(description.tables[table.name])
+        known = find_table(client, table.name, self._what)
+        if known is not None:
+            shape = self._as_described(known)
         else:
-            # Not described does not mean not there: the key may be allowed less than the whole description.
             self._is_inferred = True
             shape = self._as_it_looks()
         self._fields, self._selection, self._first = shape.fields, shape.selection, shape.first

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from osiris.core.errors import DriverError
-from osiris.drivers.supabase.rest_client import RestClient
+from osiris.drivers.supabase.rest_client import CACHE_WAITS, RestClient
 
-__all__ = ["Description", "RestColumn", "RestTable", "describe"]
+__all__ = ["Description", "RestColumn", "RestTable", "describe", "find_table"]
 
 _KEY_NOTE = "<pk/>"
 _NO_DESCRIPTION = frozenset({401, 403, 404, 406})
@@ -84,6 +84,25 @@ def describe(client: RestClient) -> Description | None:
     definitions = told.get("definitions", {})  # left out where there is no table
     tables = {name: _table(one, paths.get(f"/{name}", {})) for name, one in definitions.items()}
     return Description(tables, told.get("info", {}).get("version"), answer.seconds)
+
+
+def find_table(client: RestClient, name: str, what: str) -> RestTable | None:
+    """One table as described; None where the key may not read that, or sees the table but not its description.
+
+    Raises:
+        DriverError: ``supabase.no_table``: there is none, also after PostgREST had time to see a new one.
+    """
+    description = describe(client)
+    if description is None or name in description.tables:
+        return None if description is None else description.tables[name]
+    client.request("GET", name, [("limit", "0")], what=what)
+    # It is there: either it is so new that PostgREST has not seen it yet, or the role may not see its description.
+    for pause in CACHE_WAITS:
+        client.wait(pause, what, "not described yet")
+        description = describe(client)
+        if description is not None and name in description.tables:
+            return description.tables[name]
+    return None
 
 
 def _table(definition: Mapping[str, Any], methods: Mapping[str, Any]) -> RestTable:

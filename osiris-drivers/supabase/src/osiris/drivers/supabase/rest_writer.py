@@ -18,7 +18,7 @@ from osiris.drivers.supabase.rest_client import RestClient
 from osiris.drivers.supabase.rest_progress import Progress
 from osiris.drivers.supabase.rest_replace import NewKeys, key_selection, remove_others
 from osiris.drivers.supabase.rest_rows import RowWriter
-from osiris.drivers.supabase.rest_schema import RestTable, describe
+from osiris.drivers.supabase.rest_schema import RestTable, find_table
 from osiris.drivers.supabase.rest_sender import Plan, Sender
 from osiris.drivers.supabase.table_name import TableName
 from osiris.drivers.supabase.transport import WriteResult
@@ -94,8 +94,7 @@ class _Load:
         self._client, self._ctx, self._config, self._progress = client, ctx, config, progress
         self._table = table
         self._what = f"table {table}"
-        description = describe(client)
-        known = None if description is None else description.tables.get(table.name)
+        known = find_table(client, table.name, self._what)
         names = stream.schema.names
         self._refuse_columns(names, known)
         self._documents = frozenset(
