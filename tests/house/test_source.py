@@ -16,6 +16,7 @@ CLIENTS = {
     "osiris-adapter-e2b": "e2b",
     "osiris-driver-duckdb": "duckdb",
     "osiris-driver-filesystem": "fsspec",
+    "osiris-driver-mysql": "pymysql",
     "osiris-driver-pandas": "pandas",
 }
 HEAVY = ("duckdb", "fsspec", "numpy", "pandas", "psutil", "pyarrow", "pydantic", "rich", "typer", "yaml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
+from osiris.drivers.mysql.config import MySqlConnection
 
 OSIRIS = Path(sys.executable).with_name("osiris")
 SECRET = "c4n4ry-Geheim"
@@ -142,6 +145,31 @@ def test_a_connection_that_does_not_work(project):
     done = project("connections", "test", password="wrong-one")
     assert done.returncode == 5
     assert "wrong-one" not in done.stdout + done.stderr
+
+
+def test_the_example(database, tmp_path, server):
+    """``examples/mysql``, twice: the second time changes nothing."""
+    folder = shutil.copytree(Path(__file__).parents[3] / "examples" / "mysql", tmp_path / "example")
+    database.execute("CREATE TABLE orders (customer_id INT, created_at DATETIME, amount DECIMAL(12,2))")
+    database.execute("INSERT INTO orders VALUES (7, '2026-01-02 03:04:05', 1.10), (7, '2026-01-02', 2.20)")
+    database.execute("INSERT INTO orders VALUES (8, '2026-02-01', 0.05), (8, '2025-12-31', 100)")
+    user = database.name.replace("osiris_test", "u")
+    database.execute(f"CREATE USER '{user}'@'%' IDENTIFIED BY 'a password'")
+    database.execute(f"GRANT ALL ON `{database.name}`.* TO '{user}'@'%'")
+    known = MySqlConnection.model_validate(dict(server.options))
+    place = {"SHOP_HOST": known.host, "SHOP_PORT": str(known.port), "SHOP_DATABASE": database.name}
+    for _ in range(2):
+        done = subprocess.run(
+            [OSIRIS, "run", "pipeline.yaml"],
+            cwd=folder,
+            env={**os.environ, **place, "SHOP_USER": user, "SHOP_PASSWORD": "a password"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    rows = database.execute("SELECT customer_id, CAST(day AS CHAR), CAST(total AS CHAR) FROM daily_totals ORDER BY 1")
+    assert rows == [(7, "2026-01-02", "3.30"), (8, "2026-02-01", "0.05")]
 
 
 def test_pandas_is_not_imported(database, tmp_path, server):
