@@ -107,7 +107,8 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The budgets; ``nox -s bench -- cold_start noop_steps`` runs some, ``-- --full`` the big sizes too."""
-    install_workspace(session)
+    install_workspace(session, *group("bench"))
+    session.run("python", "tests/services/programs.py")  # databases that benchmarks bring up
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import cold_start, csv_sql_csv, memory, noop_steps, trivial_run
+from benchmarks import (
+    cold_start,
+    csv_sql_csv,
+    memory,
+    mysql_read,
+    mysql_write,
+    noop_steps,
+    supabase_postgres,
+    trivial_run,
+)
 from benchmarks.harness import table
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module.BENCHMARK
-    for module in (cold_start, trivial_run, noop_steps, csv_sql_csv, memory)
+    for module in (cold_start, trivial_run, noop_steps, csv_sql_csv, memory, mysql_read, mysql_write, supabase_postgres)
 }
 
 
