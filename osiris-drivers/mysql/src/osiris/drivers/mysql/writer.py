@@ -8,6 +8,7 @@ from typing import Any
 
 from osiris.core.driver import Driver, StepContext
 from osiris.core.errors import DriverError, OsirisError
+from osiris.drivers.mysql.check import check_connection
 from osiris.drivers.mysql.client import Session, connect
 from osiris.drivers.mysql.config import MySqlConnection
 from osiris.drivers.mysql.connection import connection_of
@@ -52,6 +53,10 @@ class MySqlWriter(Driver):
         ctx.log_metric("bytes_written", written.bytes, "bytes")
         ctx.add_output(_location(connection, write), rows=written.rows, **written.facts)
         return {}
+
+    def check(self, config: Mapping[str, Any], ctx: StepContext) -> Mapping[str, Any]:
+        """See :func:`~osiris.drivers.mysql.check.check_connection`."""
+        return check_connection(ctx)
 
     def committed(self, step_id: str, config: Mapping[str, Any], ctx: StepContext) -> Mapping[str, Any] | None:
         """Looks for the step's row in ``_osiris_commits``; always None with ``commit_marker: false``."""
