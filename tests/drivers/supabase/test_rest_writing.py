@@ -257,6 +257,46 @@ def test_a_value_without_an_exact_form_is_refused_with_its_row(rest, column, val
     assert rest.project.execute("select count(*) from target") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("type", "value", "kind", "told"),
+    [
+        ("timestamp", datetime(2024, 1, 1, tzinfo=UTC), pa.timestamp("us", "UTC"), "in a time zone"),
+        ("date", datetime(2024, 1, 1, 12), pa.timestamp("us"), "no date"),
+        ("time", datetime(2024, 1, 1, 12), pa.timestamp("us"), "no time of day"),
+        ("real", 0.1, pa.float64(), "no real"),
+        ("real", 2**24 + 1, pa.int64(), "no real"),
+        ("double precision", 2**53 + 1, pa.int64(), "no double precision"),
+        ("double precision", Decimal("0.1000000000000000000001"), pa.decimal128(38, 22), "no double precision"),
+    ],
+)
+def test_a_value_that_the_database_would_change_is_refused(rest, type, value, kind, told):
+    rest.project.make(f"create table target (id int primary key, v {type})")
+    with pytest.raises(DriverError, match=told) as caught:
+        rest.write("target", pa.table({"id": [1, 2], "v": pa.array([None, value], kind)}))
+    assert caught.value.code == "supabase.bad_value"
+    assert caught.value.facts["row"] == 2
+    assert rest.project.execute("select count(*) from target") == [(0,)]
+
+
+@pytest.mark.parametrize("secret", [True, False])
+def test_timestamps_without_a_zone_are_utc(rest, secret):
+    """The server of these tests lives in Prague."""
+    rest.project.make("create table target (id int primary key, tz timestamptz, ts timestamp, d date)")
+    noon = datetime(2024, 7, 1, 12)
+    rows = {"id": [1], "tz": [noon], "ts": [noon], "d": pa.array([datetime(2024, 7, 1)], pa.timestamp("us"))}
+    rest.write("target", pa.table(rows), secret=secret)
+    wanted = [(noon, noon, date(2024, 7, 1))]
+    assert rest.project.execute("select tz at time zone 'UTC', ts, d from target") == wanted
+
+
+def test_decimals_that_a_float_shows_as_they_are(rest):
+    rest.project.make("create table target (id int primary key, f4 real, f8 double precision)")
+    values = pa.array([Decimal("0.10"), Decimal("-12.50")], pa.decimal128(10, 2))
+    rest.write("target", pa.table({"id": [1, 2], "f4": values, "f8": values}))
+    wanted = [("0.1", "0.1"), ("-12.5", "-12.5")]
+    assert rest.project.execute("select f4::text, f8::text from target order by id") == wanted
+
+
 def test_columns_are_matched_by_name_and_strangers_refused(rest):
     make_target(rest)
     rest.write("target", pa.table({"v": ["a"], "id": [1]}))

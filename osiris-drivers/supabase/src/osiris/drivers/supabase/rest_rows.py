@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +12,12 @@ import pyarrow.compute as pc
 
 from osiris.core.errors import DriverError
 from osiris.core.python_values import to_array
+from osiris.drivers.supabase.rest_fitting import TOO_FINE, NoFormError, fit
 
 __all__ = ["RowWriter"]
 
+_DOCUMENTS = frozenset({"json", "jsonb"})
+_NOTHING_KNOWN: Mapping[str, str] = MappingProxyType({})
 _ROWS_AT_ONCE = 4096
 _ESCAPED = '[\\x00-\\x1f"\\\\]'
 _ESCAPES = (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
@@ -26,13 +30,14 @@ class RowWriter:
     Args:
         schema: Of the stream.
         key: Columns whose values identify a row; may be empty.
-        documents: Columns of type ``json`` or ``jsonb``: their texts are JSON, not strings in JSON.
+        types: PostgreSQL's types of the columns, as far as they are known. Texts for ``json`` and ``jsonb`` are JSON
+            already, not strings in JSON.
     """
 
-    def __init__(self, schema: pa.Schema, key: Sequence[str] = (), documents: Collection[str] = frozenset()) -> None:
+    def __init__(self, schema: pa.Schema, key: Sequence[str] = (), types: Mapping[str, str] = _NOTHING_KNOWN) -> None:
         self._names = schema.names
         self._key = [schema.names.index(name) for name in key]
-        self._documents = frozenset(documents)
+        self._types = types
         self._between = [
             _scalar(("{" if at == 0 else ",") + json.dumps(name, ensure_ascii=False) + ":")
             for at, name in enumerate(schema.names)
@@ -59,8 +64,9 @@ class RowWriter:
 
     def _texts(self, name: str, column: pa.Array) -> pa.Array:
         try:
-            return _document_texts(column) if name in self._documents else _texts(column)
-        except _NoFormError as error:
+            target = self._types.get(name)
+            return _document_texts(column) if target in _DOCUMENTS else _texts(fit(column, target))
+        except NoFormError as error:
             row = self._rows + error.position + 1
             raise DriverError(
                 f"{name} of row {row:,} is {error.value!r}, {error.reason}",
@@ -69,14 +75,6 @@ class RowWriter:
                 column=name,
                 row=row,
             ) from None
-
-
-class _NoFormError(Exception):
-    """A value that JSON cannot carry to PostgreSQL as it is; it never leaves this module."""
-
-    def __init__(self, position: int, value: Any, reason: str, hint: str) -> None:
-        super().__init__(position, value, reason, hint)
-        self.position, self.value, self.reason, self.hint = position, value, reason, hint
 
 
 def _scalar(text: str) -> pa.Scalar:
@@ -97,7 +95,7 @@ def _nullable_texts(column: pa.Array) -> pa.Array:
     for is_kind, write in _FORMS:
         if is_kind(kind):
             return write(column)
-    raise _NoFormError(0, str(kind), "a type that REST cannot carry", "cast the column in the step before")
+    raise NoFormError(0, str(kind), "a type that REST cannot carry", "cast the column in the step before")
 
 
 def _numbers(column: pa.Array) -> pa.Array:
@@ -151,13 +149,10 @@ def _intervals(column: pa.Array) -> pa.Array:
     texts = []
     for position, value in enumerate(column.to_pylist()):
         if value is not None and value.nanoseconds % 1000:
-            raise _NoFormError(position, value, *_TOO_FINE)
+            raise NoFormError(position, value, *TOO_FINE)
         microseconds = 0 if value is None else value.nanoseconds // 1000
         texts.append(None if value is None else f"{value.months} mons {value.days} days {microseconds} microseconds")
     return _in_quotes(to_array(texts) if texts else pa.nulls(0, pa.string()))
-
-
-_TOO_FINE = ("finer than the microseconds of PostgreSQL", "round it in the step before")
 
 
 def _cast_exactly(column: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -168,7 +163,7 @@ def _cast_exactly(column: pa.Array, kind: pa.DataType) -> pa.Array:
             try:
                 column.slice(position, 1).cast(kind)
             except pa.ArrowInvalid as error:
-                raise _NoFormError(position, str(column[position]), *_TOO_FINE) from error
+                raise NoFormError(position, str(column[position]), *TOO_FINE) from error
         raise
 
 
@@ -217,7 +212,7 @@ def _document_texts(column: pa.Array) -> pa.Array:
         column = column.dictionary_decode()
     if pa.types.is_floating(column.type) and pc.all(pc.is_finite(column)).as_py() is False:
         at = pc.is_finite(column).to_pylist().index(False)
-        raise _NoFormError(at, column[at].as_py(), "which JSON has no word for", "replace it in the step before")
+        raise NoFormError(at, column[at].as_py(), "which JSON has no word for", "replace it in the step before")
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return _texts(column)
     for position, text in enumerate(column.to_pylist()):
@@ -226,10 +221,10 @@ def _document_texts(column: pa.Array) -> pa.Array:
         try:
             document = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
-            raise _NoFormError(position, text[:100], "which is no JSON", "correct it in the step before") from None
+            raise NoFormError(position, text[:100], "which is no JSON", "correct it in the step before") from None
         if document is None:
             reason = "which over REST would become NULL"
-            raise _NoFormError(position, text, reason, "give NULL where NULL is meant, or use transport postgres")
+            raise NoFormError(position, text, reason, "give NULL where NULL is meant, or use transport postgres")
     return pc.coalesce(column.cast(pa.string()), _scalar("null"))
 
 

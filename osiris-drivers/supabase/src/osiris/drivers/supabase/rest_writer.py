@@ -25,7 +25,6 @@ from osiris.drivers.supabase.transport import WriteResult
 
 __all__ = ["RestWriter"]
 
-_DOCUMENTS = frozenset({"json", "jsonb"})
 _NOT_ATOMIC = {
     "append": "if the step fails in the middle, the rows before stay in the table",
     "upsert": "if the step fails in the middle, the rows before stay in the table",
@@ -97,9 +96,7 @@ class _Load:
         known = find_table(client, table.name, self._what)
         names = stream.schema.names
         self._refuse_columns(names, known)
-        self._documents = frozenset(
-            name for name in names if known is not None and known.columns[name].type in _DOCUMENTS
-        )
+        self._types = {} if known is None else {name: known.columns[name].type for name in names}
         self.plan = self._make_plan(names, known)
         self._warn("supabase.not_atomic", f"{self._what}: {_NOT_ATOMIC[config.write_mode]}", _USE_POSTGRES)
 
@@ -136,7 +133,7 @@ class _Load:
         return rows
 
     def _batches(self, stream: Dataset) -> Iterator[Batch]:
-        writer = RowWriter(stream.schema, self.plan.key, self._documents)
+        writer = RowWriter(stream.schema, self.plan.key, self._types)
         texts = (part for batch in stream.batches() for part in writer.write(batch))
         return cut(texts, most_rows=self._config.batch_size, most_bytes=self._config.batch_bytes)
 
