@@ -25,7 +25,7 @@ SAMPLED = {"memory_usage_mb", "cpu_percent", "memory_peak_mb"}
 """Told so often as the run is long."""
 EXTRAS = {"sandbox_created", "files_uploaded", "files_downloaded"}
 """What only a sandbox has to tell."""
-OWN = {"sandbox_id", "overhead_ms", "overhead"}
+OWN = {"sandbox_id", "overhead_ms", "overhead", "artifact_transfer_ms"}
 
 
 def run(pipeline: Path, folder: Path, adapter: ExecutionAdapter) -> tuple[RunResult, ExecutionContext]:

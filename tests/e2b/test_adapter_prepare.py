@@ -22,6 +22,7 @@ import pytest
 from e2b_server import E2BServer
 
 from osiris.core.adapter_factory import AdapterFactory
+from osiris.core.benchmark import run_benchmark
 from osiris.core.driver import DriverRegistry
 from osiris.core.errors import PluginNotFoundError, PrepareError, UsageError
 from osiris.core.execution_adapter import ExecutionContext
@@ -299,6 +300,22 @@ def test_on_the_command_line(cloud: E2BServer, project: Path) -> None:
     assert "sandbox_created" in done.stderr
     assert cloud.api_key not in done.stderr + done.stdout
     assert (project / "out" / "sums.csv").exists()
+
+
+def test_osiris_bench_knows_all_figures_of_it(cloud: E2BServer, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    manifest = load_manifest(CORPUS / "csv-sql-csv.yaml")
+    report = run_benchmark(
+        "e2b",
+        manifest,
+        runs=1,
+        warmup=0,
+        adapter_options={"template": "base"},
+        context_factory=lambda: ExecutionContext("bench", project / "session", base_dir=project),
+    )
+    assert report.unknown == []
+    assert report.figures["network_latency_ms"].median > 0
 
 
 def test_the_adapter_is_listed_without_importing_the_sdk() -> None:

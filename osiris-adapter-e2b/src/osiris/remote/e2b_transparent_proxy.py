@@ -22,9 +22,9 @@ from osiris.remote.e2b.berth import Berth, Ticket, make_ready
 from osiris.remote.e2b.cargo import Cargo, pack_cargo
 from osiris.remote.e2b.channel import SandboxTransport
 from osiris.remote.e2b.homecoming import Homecoming, bring_home
-from osiris.remote.e2b.inputs import LocalFiles, find_files
+from osiris.remote.e2b.inputs import KEPT_HERE, LocalFiles, find_files, session_files
 from osiris.remote.e2b.modules import find_modules, named_functions
-from osiris.remote.e2b.options import E2BOptions
+from osiris.remote.e2b.options import valid_options
 from osiris.remote.e2b.place import SandboxPlace
 from osiris.remote.e2b.requirements import find_needs
 from osiris.remote.e2b.sdk import Cloud
@@ -36,6 +36,7 @@ _LARGE = 4 * 1024 * 1024
 
 _PATIENCE = 45.0
 _KILL_SECONDS = 20.0
+_MADE_SECONDS = 3.0
 _PARTS = ("create", "upload", "install", "start", "transfer")
 
 
@@ -50,7 +51,7 @@ class E2BTransparentProxy(ExecutionAdapter):
     """
 
     def __init__(self, **options: Any) -> None:
-        self._options = _valid(options)
+        self._options = valid_options(options)
         self._backstage: Backstage | None = None
         self._cloud: Cloud | None = None
         self._ticket: Ticket | None = None
@@ -97,6 +98,7 @@ class E2BTransparentProxy(ExecutionAdapter):
             {*distributions_of(plan), *modules.distributions}, {need for step in plan.steps for need in step.spec.needs}
         )
         self._files = find_files(plan, prepared.configs, prepared.environment, base_dir, self._options.include)
+        self._files.sent |= session_files(settings.session_dir.absolute())
         self._folder = Path(tempfile.mkdtemp(prefix="osiris-e2b-"))
         archive = self._folder / "cargo.tar.gz"
 
@@ -205,8 +207,16 @@ class E2BTransparentProxy(ExecutionAdapter):
             "sandbox_id": berth.sandbox.id,
             "overhead_ms": round(sum(parts.values()), 3),
             "overhead": parts,
+            "artifact_transfer_ms": parts["transfer_ms"],
         }
         return told  # type: ignore[return-value]  # with keys of our own, which the contract allows
+
+    def measure_latency(self) -> float:
+        """Milliseconds of one round trip to the sandbox; for benchmarks."""
+        berth, backstage = self._ready()
+        begun = monotonic()
+        backstage.run(berth.sandbox.answers())
+        return (monotonic() - begun) * 1000
 
     def close(self) -> None:
         """Kill the sandbox, whatever happened, and others that this run may have left. Idempotent."""
@@ -230,12 +240,11 @@ class E2BTransparentProxy(ExecutionAdapter):
 
     async def _bring_home(self, berth: Berth, settings: RunSettings) -> Homecoming:
         session, artifacts = settings.session_dir.absolute(), settings.artifacts_dir.absolute()
-        kept = [artifacts, session / "state"]
         named = list(self._files.named)
         if self._lost and self._report is not None:  # what a dead worker was about to write must not look written
             written = {str(output.get("location", "")) for output in self._report.outputs}
             named = [place for place in named if any(_is_of(place, location) for location in written)]
-        told = await berth.ask("changes", {"small": _LARGE, "without": [str(session / "tmp")]})
+        told = await berth.ask("changes", {"small": _LARGE, "without": [str(session / name) for name in KEPT_HERE]})
         if self._folder is None:
             raise CollectError("this adapter was closed", hint="call collect() before close()")
         return await bring_home(
@@ -243,8 +252,9 @@ class E2BTransparentProxy(ExecutionAdapter):
             f"{berth.folder}/home.tar",
             told,
             berth.mirror.prefix,
-            [*named, *kept],
+            [*named, artifacts, session],
             self._folder / "home",
+            [session / name for name in KEPT_HERE],
         )
 
     async def _vitals(self) -> str:
@@ -260,6 +270,7 @@ class E2BTransparentProxy(ExecutionAdapter):
         """Kill what earlier attempts at this run, or this one, left behind."""
         if self._cloud is None or self._ticket is None:
             return
+        await self._cloud.begin()
         with suppress(OsirisError):
             for sandbox_id, metadata in await self._cloud.find({"osiris_run": self._ticket.run_key}):
                 if not (orphans_only and metadata.get("osiris_attempt") == self._ticket.attempt):
@@ -270,10 +281,13 @@ class E2BTransparentProxy(ExecutionAdapter):
             with suppress(OsirisError):
                 await self._berth.sandbox.run(f"rm -f {self._berth.folder}/worker/*.json", timeout=10)
             return
-        if self._berth is not None and self._cloud is not None:
-            await self._cloud.kill(self._berth.sandbox.id)
+        if self._cloud is None:
             return
-        await self._sweep(orphans_only=False)  # one may have come to be that we never heard of
+        sandbox = self._berth.sandbox if self._berth is not None else await self._cloud.made(_MADE_SECONDS)
+        if sandbox is not None:
+            await self._cloud.kill(sandbox.id)
+        else:
+            await self._sweep(orphans_only=False)  # one may have come to be that we never heard of
 
     # What is known
 
@@ -299,22 +313,6 @@ class E2BTransparentProxy(ExecutionAdapter):
                 hint="set the variable E2B_API_KEY; keys are at https://e2b.dev/dashboard",
                 code="e2b.no_key",
             )
-
-
-def _valid(options: Mapping[str, Any]) -> E2BOptions:
-    from pydantic import ValidationError
-
-    try:
-        return E2BOptions.model_validate(dict(options))
-    except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'options'}: {item['msg']}" for item in error.errors()
-        )
-        raise UsageError(
-            f"the E2B adapter cannot take its options: {mistakes}",
-            hint=f"its options are {', '.join(sorted(E2BOptions.model_fields))}",
-            code="usage.adapter_option",
-        ) from None
 
 
 def _is_of(place: Path, location: str) -> bool:

@@ -240,11 +240,7 @@ async def _upload(berth: Berth, cargo: Cargo, environment: Mapping[str, str]) ->
         f"import os, tarfile; os.chdir({folder!r}); os.chmod('.', 0o700); "
         f"os.path.exists('outpost.py') or tarfile.open({cargo.name!r}).extract('outpost.py')"
     )
-    task = {
-        "cargo": {"name": cargo.name, "sha256": cargo.sha256},
-        "folders": list(cargo.folders),
-        "large": [item.to_dict() for item in cargo.large],
-    }
+    task = {"cargo": {"name": cargo.name, "sha256": cargo.sha256}}
     bootstrap = shlex.join([berth.python, "-W", "ignore", "-c", first])
     # One command, because each is a journey.
     done = await sandbox.run(f"{bootstrap} && {berth.command('unpack', task)}", timeout=600)

@@ -52,7 +52,6 @@ class Cargo:
         files: How many of the user's files.
         wheels: Their names.
         large: What travels beside it.
-        folders: Folders that have to be there.
     """
 
     archive: Path
@@ -61,7 +60,6 @@ class Cargo:
     files: int
     wheels: tuple[str, ...]
     large: tuple[LargeFile, ...]
-    folders: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -107,6 +105,9 @@ def pack_cargo(goal: Path, wheels: Iterable[Wheel], modules: Modules, files: Loc
                     code="e2b.unreadable_input",
                     path=str(path),
                 ) from error
+        folders = sorted(map(str, files.folders))
+        contents = {"folders": folders, "large": [item.to_dict() for item in large]}
+        _add(tar, "contents.json", json.dumps(contents).encode())
     return Cargo(
         archive=goal,
         sha256=_sha256(goal),
@@ -114,7 +115,6 @@ def pack_cargo(goal: Path, wheels: Iterable[Wheel], modules: Modules, files: Loc
         files=len(sent) + len(modules.loose),
         wheels=tuple(wheel.name for wheel in wheels),
         large=tuple(large),
-        folders=tuple(sorted(map(str, files.folders))),
     )
 
 

@@ -296,7 +296,10 @@ class SandboxTransport:
         if self._code != 0 and self._vitals is not None:
             with suppress(OsirisError):
                 told = await self._vitals()
-                self._note(f"\n{told}\n" if told else "")
+                if self._code is None or self._code in (-9, 137):  # it said nothing itself
+                    self._note(f"\n{told}\n")
+                else:
+                    self._words.appendleft(f"{told}\n")
 
     # Writing: the loop's thread
 

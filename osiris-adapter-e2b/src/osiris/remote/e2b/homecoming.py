@@ -43,7 +43,13 @@ def is_below(path: Path, places: Iterable[Path]) -> bool:
 
 
 async def bring_home(
-    sandbox: Sandbox, archive: str, told: dict[str, Any], prefix: str, allowed: Sequence[Path], staging: Path
+    sandbox: Sandbox,
+    archive: str,
+    told: dict[str, Any],
+    prefix: str,
+    allowed: Sequence[Path],
+    staging: Path,
+    kept: Sequence[Path] = (),
 ) -> Homecoming:
     """Download what changed and put it in its place. Nothing is trusted: neither paths nor content.
 
@@ -54,16 +60,24 @@ async def bring_home(
         prefix: What stands before a path of this machine there.
         allowed: Only these places, and below them, are written.
         staging: An empty folder for what is under way.
+        kept: Below those, what is not to be touched all the same.
 
     Raises:
         CollectError: ``e2b.damaged``: something is not what was sent. ``e2b.cannot_write``: there is no place for it.
         UnreachableError: The sandbox is gone.
     """
+
+    def may_be(path: str) -> bool:
+        """Whether a path that the sandbox tells is a plain one, at a place that may be written."""
+        place = Path(path)
+        plain = path.startswith("/") and os.path.normpath(path) == path
+        return plain and is_below(place, allowed) and not is_below(place, kept)
+
     result = Homecoming()
     drafts: dict[Path, Path] = {}
     try:
-        wanted = [item for item in told["changed"] if _may_be(item["path"], allowed)]
-        result.left = [item["path"] for item in told["changed"] if not _may_be(item["path"], allowed)]
+        wanted = [item for item in told["changed"] if may_be(item["path"])]
+        result.left = [item["path"] for item in told["changed"] if not may_be(item["path"])]
         if any(item["packed"] for item in wanted):
             await _fetch_packed(sandbox, archive, wanted, told["changed"], staging, drafts)
         gate = asyncio.Semaphore(_AT_ONCE)
@@ -72,10 +86,10 @@ async def bring_home(
         for goal, draft in drafts.items():
             draft.replace(goal)
         for path in told["gone"]:
-            if _may_be(path, allowed):
+            if may_be(path):
                 Path(path).unlink(missing_ok=True)
         for path in told["folders"]:
-            if _may_be(path, allowed):
+            if may_be(path):
                 Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CollectError(
@@ -91,11 +105,6 @@ async def bring_home(
     result.files = len(wanted)
     result.size = sum(item["size"] for item in wanted)
     return result
-
-
-def _may_be(path: str, allowed: Sequence[Path]) -> bool:
-    """Whether a path that the sandbox tells is a plain one, at a place that may be written."""
-    return path.startswith("/") and os.path.normpath(path) == path and is_below(Path(path), allowed)
 
 
 async def _fetch_packed(

@@ -15,7 +15,12 @@ from osiris.remote.e2b.mirror import Mirror
 if TYPE_CHECKING:
     from osiris.core.planning import Plan, PlannedStep
 
-__all__ = ["LocalFiles", "find_files", "rewritten"]
+__all__ = ["KEPT_HERE", "LocalFiles", "find_files", "rewritten", "session_files"]
+
+KEPT_HERE = frozenset(
+    {"events.jsonl", "metrics.jsonl", "session.json", "manifest.json", "plan.json", "result.json", "tmp", "worker"}
+)
+"""What in a session's folder is this process's alone: nothing of the sandbox's replaces it."""
 
 _KEY = re.compile(r"(?:^|_)(?:path|file|filename|folder|dir|directory|database|location|source|target|base)s?$")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -68,6 +73,15 @@ def find_files(
     for text in include:
         for place in _places(text, {}, base_dir):
             _note(place, found, base_dir, is_path=True, unread=False)
+    return found
+
+
+def session_files(session_dir: Path) -> set[Path]:
+    """What an earlier attempt at the run left for the engine: checkpoints, progress, what drivers noted."""
+    found: set[Path] = set()
+    for place in sorted(session_dir.iterdir()) if session_dir.is_dir() else ():
+        if place.name not in KEPT_HERE | {"artifacts"}:
+            found.update(path for path in (place, *place.rglob("*")) if path.is_file())
     return found
 
 

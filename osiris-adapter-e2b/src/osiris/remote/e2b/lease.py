@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from time import monotonic
 
 from osiris.core.errors import OsirisError
@@ -29,6 +30,7 @@ class Lease:
         self._seconds = seconds
         self._on_limit = on_limit
         self._told = False
+        self._granted: datetime | None = None
         self.ends = monotonic() + seconds
         """When, by the monotonic clock, its time is over if nothing is done."""
 
@@ -60,8 +62,11 @@ class Lease:
     async def _see_whether_granted(self) -> None:
         """E2B does not say that it grants less than was asked for: the plan's longest life, and not more."""
         with suppress(OsirisError):
-            left = await self._sandbox.seconds_left()
-            if left < self._seconds * 0.9 - 1:
+            end = await self._sandbox.ends_at()
+            before, self._granted = self._granted, end
+            # Compared with what was granted before, not with this machine's clock: that may be another.
+            if before is not None and (end - before).total_seconds() < self._seconds / 30:
+                left = max(0.0, (end - datetime.now(UTC)).total_seconds())
                 self.ends = min(self.ends, monotonic() + left)
                 if not self._told:
                     self._told = True

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["E2BOptions"]
+from osiris.core.errors import UsageError
+
+__all__ = ["E2BOptions", "valid_options"]
 
 
 def _as_list(value: Any) -> Any:
@@ -106,3 +109,22 @@ class E2BOptions(BaseModel):
         if isinstance(self.network, list):
             return {"allow_out": list(self.network), "deny_out": ["0.0.0.0/0"]}
         return None
+
+
+def valid_options(options: Mapping[str, Any]) -> E2BOptions:
+    """The options of an adapter that a program makes.
+
+    Raises:
+        UsageError: One is unknown or does not fit; values are not told.
+    """
+    try:
+        return E2BOptions.model_validate(dict(options))
+    except ValidationError as error:
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'options'}: {item['msg']}" for item in error.errors()
+        )
+        raise UsageError(
+            f"the E2B adapter cannot take its options: {mistakes}",
+            hint=f"its options are {', '.join(sorted(E2BOptions.model_fields))}",
+            code="usage.adapter_option",
+        ) from None

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ _BLOCK = 1024 * 1024
 def unpack(task: dict[str, Any]) -> dict[str, Any]:
     """Unpack the cargo: wheels to ``packages``, files to ``fs``; note how everything looks before the run.
 
-    ``folder``: where all of it is; ``cargo``: the archive's name and sha256; ``folders``: to be made in ``fs``.
+    ``folder``: where all of it is; ``cargo``: the archive's name and sha256. What else has to be done is in the cargo.
     """
     root = Path(task["folder"])
     archive = root / task["cargo"]["name"]
@@ -39,9 +40,10 @@ def unpack(task: dict[str, Any]) -> dict[str, Any]:
     for wheel in sorted((root / "wheels").glob("*.whl")):
         with zipfile.ZipFile(wheel) as content:
             content.extractall(root / "packages")  # noqa: S202
-    for folder in task["folders"]:
+    contents = json.loads((root / "contents.json").read_text())
+    for folder in contents["folders"]:
         (root / "fs" / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    for item in task["large"]:
+    for item in contents["large"]:
         goal = root / "fs" / item["path"].lstrip("/")
         goal.parent.mkdir(parents=True, exist_ok=True)
         (root / "large" / item["sha256"]).rename(goal)
@@ -138,12 +140,12 @@ def _left_environment(folder: Path, *, keep: bool = False) -> dict[str, str]:
     return found
 
 
-def _look(root: Path, without: list[str] | None = None) -> dict[str, list[int]]:
+def _look(root: Path, without: Sequence[str] = ()) -> dict[str, list[int]]:
     """Size, time, mode and number of each file below ``root``, by path from there."""
     found = {}
     for place, folders, files in os.walk(root):
         below = place[len(str(root)) :]
-        folders[:] = [name for name in folders if f"{below}/{name}" not in (without or ())]
+        folders[:] = [name for name in folders if f"{below}/{name}" not in without]
         for name in files:
             real = Path(place, name)
             if not real.is_file():

@@ -6,7 +6,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
@@ -47,6 +47,7 @@ class Cloud:
         given = {"api_key": api_key, "domain": domain, "api_url": api_url, "sandbox_url": sandbox_url}
         self._settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._settings["request_timeout"] = request_timeout
+        self._creation: asyncio.Future[Sandbox] | None = None
 
     @cached_property
     def _client(self) -> e2b.E2B:
@@ -85,7 +86,20 @@ class Cloud:
             )
             return Sandbox(made)
 
-        return await attempt(f"create a sandbox of template {template or 'base'!r}", make)
+        doing = f"create a sandbox of template {template or 'base'!r}"
+        self._creation = asyncio.ensure_future(attempt(doing, make))
+        # Who gives up waiting does not give up the sandbox: it may come to be all the same, and has to be killed.
+        return await asyncio.shield(self._creation)
+
+    async def made(self, patience: float) -> Sandbox | None:
+        """The sandbox that was asked for, though nobody waited for it; None where none came within seconds."""
+        if self._creation is None:
+            return None
+        await asyncio.wait({self._creation}, timeout=patience)
+        if not self._creation.done() or self._creation.cancelled() or self._creation.exception() is not None:
+            self._creation.cancel()
+            return None
+        return self._creation.result()
 
     async def find(self, metadata: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
         """The ids and the metadata of the sandboxes, running or paused, that have this metadata."""
@@ -262,6 +276,13 @@ class Sandbox:
         except Exception as error:
             raise explained(error, "extend the sandbox's life") from error
 
+    async def answers(self) -> bool:
+        """Ask it itself whether it is there."""
+        try:
+            return await self._made.is_running(request_timeout=10)
+        except Exception as error:
+            raise explained(error, "reach the sandbox") from error
+
     async def lives(self) -> bool:
         """Whether E2B says that it runs."""
         import e2b
@@ -283,10 +304,10 @@ class Sandbox:
             "template": info.name or info.template_id,
         }
 
-    async def seconds_left(self) -> float:
-        """How long it lives on if nothing is done, as E2B says."""
+    async def ends_at(self) -> datetime:
+        """When its time is over if nothing is done, as E2B says, by E2B's clock."""
         info = await attempt("ask for the sandbox", self._made.get_info)
-        return (info.end_at - datetime.now(UTC)).total_seconds()
+        return info.end_at
 
     async def memory(self) -> dict[str, int]:
         """The last memory figures that E2B has, in MB: ``used`` and ``total``; empty where it has none."""
