@@ -16,10 +16,10 @@ WRONG = {
     "empty file": ("", 3, "empty"),
     "binary file": (b"\x00\x01\xff\xfe", 3, "UTF-8"),
     "unknown driver": ("version: 1.0.0\nsteps: [{id: a, driver: lab.nunbers}]", 4, "did you mean 'lab.numbers'"),
-    "not installed": (
-        "version: 1.0.0\nsteps: [{id: a, driver: mysql.extractor}]",
+    "unknown family": (
+        "version: 1.0.0\nsteps: [{id: a, driver: gramophone.extractor}]",
         4,
-        "pip install osiris-driver-mysql",
+        "installed driver families: ",
     ),
     "misspelt key": ("version: 1.0.0\nsteps: [{id: a, drivr: lab.fail}]", 3, "did you mean"),
     "wrong type": ("version: 1.0.0\nsteps: [{id: a, driver: lab.numbers, config: {count: many}}]", 3, "count"),
