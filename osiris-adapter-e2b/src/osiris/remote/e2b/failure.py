@@ -53,7 +53,7 @@ KNOWN: dict[str, _Meaning] = {
         UnreachableError, "e2b.unreachable", "the sandbox does not answer", _NETWORK, True
     ),
     "NotEnoughSpaceException": _Meaning(
-        ExecutionError, "e2b.disk_full", "the sandbox's disk is full", "use a template with a larger disk"
+        PrepareError, "e2b.disk_full", "the sandbox's disk is full", "use a template with a larger disk"
     ),
     "FileNotFoundException": _Meaning(
         ExecutionError, "e2b.file_missing", "a file is not in the sandbox", "something in the sandbox removed it"
