@@ -14,11 +14,11 @@ from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.mysql.config import MySqlConnection
 from osiris.drivers.mysql.errors import LOST, explain, not_a_query
-from osiris.drivers.mysql.library import VERSION, ClientError, RawConnection, is_misuse, log_in, number_and_text
+from osiris.drivers.mysql.library import ClientError, RawConnection, is_misuse, log_in, number_and_text
 from osiris.drivers.mysql.packets import Rows, read_rows
 from osiris.drivers.mysql.types import Column
 
-__all__ = ["SQL_MODE", "TIME_ZONE", "VERSION", "Result", "Server", "Session", "connect"]
+__all__ = ["SQL_MODE", "TIME_ZONE", "Result", "Server", "Session", "connect"]
 
 TIME_ZONE = "+00:00"
 SQL_MODE = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"

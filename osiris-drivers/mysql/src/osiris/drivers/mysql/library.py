@@ -31,9 +31,8 @@ try:
 except ImportError:  # an inner part, which may move
     FieldDescriptorPacket = None
 
-__all__ = ["HAS_PACKETS", "VERSION", "ClientError", "RawConnection", "is_misuse", "log_in", "number_and_text"]
+__all__ = ["HAS_PACKETS", "ClientError", "RawConnection", "is_misuse", "log_in", "number_and_text"]
 
-VERSION: str = pymysql.__version__
 ClientError = pymysql.MySQLError
 """What PyMySQL raises, whatever went wrong."""
 
