@@ -13,6 +13,7 @@ from benchmarks import (
     mysql_write,
     noop_steps,
     supabase_postgres,
+    supabase_rest,
     trivial_run,
 )
 from benchmarks.harness import table
