@@ -218,7 +218,7 @@ def test_an_attempt_that_the_server_is_still_busy_with_keeps_the_next_one_out(ct
 
 
 class Cut:
-    """A way to the server that breaks at a statement: before the server gets it, or before its answer comes back."""
+    """A way to the server that breaks for good at a statement: before the server gets it, or before it answers."""
 
     def __init__(self, port: int, statement: bytes, *, deliver: bool) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -235,6 +235,9 @@ class Cut:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self.happened.is_set():
+                client.close()
+                continue
             server = socket.create_connection(("127.0.0.1", self._to))
             self._ends += [client, server]
             cut = threading.Event()

@@ -61,6 +61,8 @@ class Staging:
                 if error.code != "mysql.unknown_table":
                     raise
                 return False
+        elif not table_exists(self._session, self.gone):
+            return False
         before_drop()
         self._drop(self.gone)
         return True

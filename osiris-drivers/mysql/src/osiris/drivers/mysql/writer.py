@@ -42,10 +42,10 @@ class MySqlWriter(Driver):
                 try:
                     written = write.run(dataset)
                 except BaseException as error:
-                    if write.in_doubt:
-                        raise _told(error, write, options) from error
                     if write.is_staged:
                         _clean_up(connection, options, ctx)
+                    if write.in_doubt and isinstance(error, DriverError):
+                        raise _in_doubt(write, options) from error
                     raise
         finally:
             dataset.close()
@@ -79,16 +79,17 @@ def _open(connection: MySqlConnection, options: MySqlWriterConfig, ctx: StepCont
 
 
 def _clean_up(connection: MySqlConnection, options: MySqlWriterConfig, ctx: StepContext) -> None:
-    """Remove the staging table of a write that failed; with a connection of its own, since ours may be gone."""
+    """Remove the staging table of a write that failed; with a connection of its own, since ours may be gone.
+
+    Does nothing where it has become the target after all.
+    """
     settling = Settling(ctx)
     with suppress(OsirisError), closing(_open(connection, options, settling)) as session:
         Write(session, options, settling).clean_up()
 
 
-def _told(error: BaseException, write: Write, options: MySqlWriterConfig) -> BaseException:
+def _in_doubt(write: Write, options: MySqlWriterConfig) -> DriverError:
     """The error of a commit whose answer never came."""
-    if not isinstance(error, DriverError) or error.code != LOST:
-        return error
     again = options.commit_marker or options.write_mode != "append"
     hint = "the rows are there or not, all or none; "
     return DriverError(

@@ -83,7 +83,7 @@ class Write:
         return self._write_beside(table, dataset, fields)
 
     def clean_up(self) -> None:
-        """Remove what a failed write left on the server. Not where :attr:`in_doubt`."""
+        """Remove what a failed write left on the server."""
         if self._staging.is_pending:
             self._staging.discard(self._forget)
 
