@@ -20,7 +20,17 @@ from benchmarks.harness import table
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module.BENCHMARK
-    for module in (cold_start, trivial_run, noop_steps, csv_sql_csv, memory, mysql_read, mysql_write, supabase_postgres)
+    for module in (
+        cold_start,
+        trivial_run,
+        noop_steps,
+        csv_sql_csv,
+        memory,
+        mysql_read,
+        mysql_write,
+        supabase_postgres,
+        supabase_rest,
+    )
 }
 
 
