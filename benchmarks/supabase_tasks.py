@@ -1,18 +1,21 @@
-"""One job over Postgres in one process: by the Supabase drivers, or by hand with ADBC or psycopg.
+"""One job over Postgres: by the Supabase drivers, and by hand with ADBC or psycopg, in turns within one process.
 
-``python -m benchmarks.supabase_tasks JOB WHO DSN`` prints the seconds that the job took, without imports, and its rows.
+``python -m benchmarks.supabase_tasks JOB DSN ROUNDS WHO...`` prints the median seconds of each, as JSON.
 """
 
 from __future__ import annotations
 
+import json
+import statistics
 import sys
-import tempfile
 import time
+import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
+from osiris.core.cancellation import Cancellation
 
 SQL = "select id, customer, amount, at, note, paid, score, day from"
 SCHEMA = pa.schema(
@@ -29,13 +32,28 @@ SCHEMA = pa.schema(
 )
 
 
-def _step(dsn: str) -> Any:
-    from osiris.core.engine import make_step_context
-    from osiris.core.execution_adapter import ExecutionContext
+class _Step:
+    """What a step's context gives that these drivers use; a session of its own each time, as each run has."""
 
-    session = Path(tempfile.mkdtemp(prefix="osiris-bench-"))
-    # A session of its own each time, as each run has.
-    return make_step_context(ExecutionContext(session.name, session), "step", connection={"pg_dsn": dsn})
+    step_id = "step"
+    cancelled = False
+
+    def __init__(self, dsn: str) -> None:
+        self.session_id = uuid.uuid4().hex
+        self.connection = {"pg_dsn": dsn}
+        self._cancellation = Cancellation()
+        self.on_cancel = self._cancellation.on_cancel
+        self.raise_if_cancelled = self._cancellation.raise_if_requested
+
+    def log_metric(self, metric: str, value: float, unit: str | None = None, **tags: Any) -> None:
+        """Nobody listens."""
+
+    def add_output(self, location: str, **facts: Any) -> None:
+        """Nobody listens."""
+
+
+def _step(dsn: str) -> Any:
+    return _Step(dsn)
 
 
 def read_driver(dsn: str, rows: list[pa.RecordBatch]) -> int:
@@ -163,8 +181,8 @@ TASKS: dict[str, Callable[[str, list[pa.RecordBatch]], int]] = {
 
 
 def main() -> None:
-    """Do the job twice, and time the second: the first one imports."""
-    job, who, dsn = sys.argv[1:4]
+    """Do the job by each in turns; a first round, which imports, is not timed."""
+    job, dsn, rounds, *names = sys.argv[1:]
     import psycopg
 
     rows: list[pa.RecordBatch] = []
@@ -173,17 +191,23 @@ def main() -> None:
 
         config = {"connection": "@supabase", "table": "source"}
         rows = list(SupabaseExtractor().run("step", config, {}, _step(dsn))["df"].batches())
-    seconds, done = 0.0, 0
-    for _ in range(2):
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute("truncate target")
-            if job in ("upsert", "replace"):
-                connection.execute(f"insert into target {SQL} source where id % 2 = 0")
-            connection.execute("vacuum analyze target")
-        begin = time.perf_counter()
-        done = TASKS[f"{job} {who}"](dsn, rows)
-        seconds = time.perf_counter() - begin
-    print(seconds, done)
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(int(rounds) + 1):
+        for name in names[:: 1 if number % 2 == 0 else -1]:
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute("truncate target")
+                if job in ("upsert", "replace"):
+                    connection.execute(f"insert into target {SQL} source where id % 2 = 0")
+                connection.execute("vacuum analyze target")
+            begin = time.perf_counter()
+            done = TASKS[f"{job} {name}"](dsn, rows)
+            if number:
+                taken[name].append(time.perf_counter() - begin)
+            with psycopg.connect(dsn) as connection:
+                ((there,),) = connection.execute(f"select count(*) from {'source' if job == 'read' else 'target'}")
+            if done != there:
+                sys.exit(f"{job} by {name} handled {done} rows of {there}")
+    print(json.dumps({name: statistics.median(seconds) for name, seconds in taken.items()}))
 
 
 if __name__ == "__main__":
