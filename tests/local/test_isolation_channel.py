@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from osiris.core import engine
 from osiris.core.errors import ExecutionError, PrepareError
 from osiris.core.execution_adapter import ExecutionContext
 from osiris.core.manifest import manifest_from_dict
-from osiris.core.remote import SubprocessTransport, run_remotely
+from osiris.core.remote import INTERRUPTED, SubprocessTransport, run_remotely
 from osiris.core.remote.client import WorkerClient
 from osiris.runtime.isolation import start_worker, worker_environment
 
@@ -104,6 +105,38 @@ def test_a_worker_that_falls_silent_is_an_error(prepared: tuple[Any, ExecutionCo
     with pytest.raises(ExecutionError) as caught:
         run_remotely(run, context, engine.RunReport(), lambda: Mute(start_worker(run), Chance().lose), silence=0.2)
     assert caught.value.code == "worker.silent"
+
+
+def test_a_way_that_comes_back_again_and_again_is_no_sign_of_life(prepared: tuple[Any, ExecutionContext]) -> None:
+    class Broken(Faulty):
+        def lines(self) -> Iterator[bytes]:
+            for line in self._real.lines():
+                yield line if b'"seq"' not in line else INTERRUPTED
+
+    run, context = prepared
+    with pytest.raises(ExecutionError) as caught:
+        run_remotely(run, context, engine.RunReport(), lambda: Broken(start_worker(run), Chance().lose), silence=0.2)
+    assert caught.value.code == "worker.silent"
+
+
+def test_what_a_cut_way_lost_is_asked_again(prepared: tuple[Any, ExecutionContext]) -> None:
+    """Answers are lost, too: to the greeting, to the order to run, to the question for the summary."""
+
+    class Cut(Faulty):
+        def lines(self) -> Iterator[bytes]:
+            lost = set()
+            for line in self._real.lines():
+                number = json.loads(line).get("id")
+                if number is None or number in lost:
+                    yield line
+                else:
+                    lost.add(number)
+                    yield INTERRUPTED
+
+    run, context = prepared
+    report = run_remotely(run, context, engine.RunReport(), lambda: Cut(start_worker(run), Chance().lose))
+    assert report.status == "success"
+    assert [event["number"] for event in context.events if event["event"] == "told"] == list(range(TIMES))
 
 
 def test_a_worker_of_other_versions_is_refused_with_both_named(prepared: tuple[Any, ExecutionContext]) -> None:

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,10 @@ async def bring_home(
         for path in told["folders"]:
             if may_be(path):
                 Path(path).mkdir(parents=True, exist_ok=True)
+        for path in told["gone_folders"]:
+            if may_be(path):
+                with suppress(OSError):  # not empty here: something else is in it
+                    Path(path).rmdir()
     except OSError as error:
         raise CollectError(
             f"what the run wrote cannot be put in its place: {error.filename}: {error.strerror}",

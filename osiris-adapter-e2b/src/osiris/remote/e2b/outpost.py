@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,17 @@ def unpack(task: dict[str, Any]) -> dict[str, Any]:
     contents = json.loads((root / "contents.json").read_text())
     for folder in contents["folders"]:
         (root / "fs" / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    uses = Counter(item["sha256"] for item in contents["large"])
     for item in contents["large"]:
         goal = root / "fs" / item["path"].lstrip("/")
         goal.parent.mkdir(parents=True, exist_ok=True)
-        (root / "large" / item["sha256"]).rename(goal)
+        uses[item["sha256"]] -= 1
+        move = shutil.copyfile if uses[item["sha256"]] else shutil.move  # others may have the same content
+        move(root / "large" / item["sha256"], goal)
         os.utime(goal, ns=(item["mtime_ns"], item["mtime_ns"]))
         goal.chmod(item["mode"])
-    shutil.rmtree(root / "wheels", ignore_errors=True)
+    for name in ("wheels", "large"):
+        shutil.rmtree(root / name, ignore_errors=True)
     (root / "before.json").write_text(json.dumps(_look(root / "fs")))
     return {}
 
@@ -78,41 +83,34 @@ def work(folder: Path) -> None:
 
 
 def changes(task: dict[str, Any]) -> dict[str, Any]:
-    """What the run changed below ``fs``: new and other files, and those that are gone.
+    """What the run changed below ``fs``: new and other files, and what is gone.
 
     ``small``: up to this size they are packed into ``home.tar``. ``without``: folders that stay, as paths here.
     """
     root = Path(task["folder"])
     before = json.loads((root / "before.json").read_text())
-    after = _look(root / "fs", [os.path.normpath(path) for path in task["without"]])
+    after = _look(root / "fs", task["without"])
     told = []
     with tarfile.open(root / "home.tar", "w") as tar:
-        for path in sorted(after):
-            size, changed_ns, mode, _ = after[path]
-            if before.get(path) == after[path]:
+        for path, facts in sorted(after["files"].items()):
+            if before["files"].get(path) == facts:
                 continue
+            size, changed_ns, mode, _ = facts
             real = root / "fs" / path.lstrip("/")
-            small = size <= task["small"]
-            if small:
-                member = tar.gettarinfo(str(real), arcname=path.lstrip("/"))
-                member.uid = member.gid = 0
-                member.uname = member.gname = ""
-                member.type = tarfile.REGTYPE
+            packed = size <= task["small"]
+            if packed:
+                member = tarfile.TarInfo(path.lstrip("/"))
                 member.size = size
                 with real.open("rb") as file:
                     tar.addfile(member, file)
-            told.append(
-                {
-                    "path": path,
-                    "size": size,
-                    "mtime_ns": changed_ns,
-                    "mode": mode,
-                    "sha256": _sha256(real),
-                    "packed": small,
-                }
-            )
-    gone = sorted(path for path in before if path not in after)
-    return {"changed": told, "gone": gone, "folders": _empty_folders(root / "fs", task["without"])}
+            one = {"path": path, "size": size, "mtime_ns": changed_ns, "mode": mode}
+            told.append({**one, "sha256": _sha256(real), "packed": packed})
+    return {
+        "changed": told,
+        "gone": sorted(set(before["files"]) - set(after["files"])),
+        "folders": sorted(set(after["folders"]) - set(before["folders"])),
+        "gone_folders": sorted(set(before["folders"]) - set(after["folders"]), reverse=True),
+    }
 
 
 def vitals(task: dict[str, Any]) -> dict[str, Any]:
@@ -140,29 +138,20 @@ def _left_environment(folder: Path, *, keep: bool = False) -> dict[str, str]:
     return found
 
 
-def _look(root: Path, without: Sequence[str] = ()) -> dict[str, list[int]]:
-    """Size, time, mode and number of each file below ``root``, by path from there."""
-    found = {}
+def _look(root: Path, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Size, time, mode and number of each file below ``root``, by path from there; and the folders."""
+    found: dict[str, Any] = {"files": {}, "folders": []}
     for place, folders, files in os.walk(root):
         below = place[len(str(root)) :]
         folders[:] = [name for name in folders if f"{below}/{name}" not in without]
+        found["folders"] += [f"{below}/{name}" for name in folders]
         for name in files:
             real = Path(place, name)
             if not real.is_file():
                 continue
             facts = real.stat()
-            found[f"{below}/{name}"] = [facts.st_size, facts.st_mtime_ns, facts.st_mode & 0o777, facts.st_ino]
+            found["files"][f"{below}/{name}"] = [facts.st_size, facts.st_mtime_ns, facts.st_mode & 0o777, facts.st_ino]
     return found
-
-
-def _empty_folders(root: Path, without: list[str]) -> list[str]:
-    found = []
-    for place, folders, files in os.walk(root):
-        below = place[len(str(root)) :]
-        folders[:] = [name for name in folders if f"{below}/{name}" not in without]
-        if below and not folders and not files:
-            found.append(below)
-    return sorted(found)
 
 
 def _sha256(path: Path) -> str:

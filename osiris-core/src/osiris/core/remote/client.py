@@ -222,7 +222,8 @@ class WorkerClient:
     def _listen(self) -> None:
         try:
             for line in self._transport.lines():
-                self._heard = monotonic()
+                if line != INTERRUPTED:  # a way that comes back again and again is no sign of life
+                    self._heard = monotonic()
                 self._hear(line)
             self._fail(self._ended())
         except BaseException as error:  # whoever waits has to know
