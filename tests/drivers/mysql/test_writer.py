@@ -392,12 +392,12 @@ def test_300_columns(ctx: Any, database: Any, bulk: str) -> None:
 def test_rows_of_20_mb(ctx: Any, database: Any, bulk: str) -> None:
     big = "ž\\'\n" * 4_000_000
     data = pa.table(
-        {"n": pa.array([1, 2], pa.int64()), "text": pa.array([big, big[::-1]], pa.string()),
+        {"n": pa.array([1, 2], pa.int64()), "text": pa.array([big, "x"], pa.string()),
          "bytes": pa.array([b"\0\xff" * 1_000_000, None], pa.binary())}
     )  # fmt: skip
     write(ctx, data, bulk=bulk)
     rows = database.execute("SELECT MD5(text) = MD5(%s), CHAR_LENGTH(text), LENGTH(bytes) FROM t ORDER BY n", [big])
-    assert rows == [(1, 16_000_000, 2_000_000), (0, 16_000_000, None)]
+    assert rows == [(1, 16_000_000, 2_000_000), (0, 1, None)]
 
 
 @BOTH
