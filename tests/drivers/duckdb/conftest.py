@@ -30,6 +30,12 @@ class Context:
         return self.base_dir
 
     @property
+    def state_dir(self) -> Path:
+        folder = self.base_dir / ".state" / self.session_id / self.step_id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
     def cancelled(self) -> bool:
         return self.cancellation.requested
 

@@ -39,6 +39,10 @@ class Step:
     def temp_dir(self) -> Path:
         return self._folder("tmp")
 
+    @property
+    def state_dir(self) -> Path:
+        return self._folder(f"state/{self.session_id}/{self.step_id}")
+
     def _folder(self, name: str) -> Path:
         path = self.base_dir / ".session" / name
         path.mkdir(parents=True, exist_ok=True)

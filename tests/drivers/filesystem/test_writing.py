@@ -244,10 +244,11 @@ from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError
 from importlib import import_module
 
-folder, kind, how = sys.argv[1:]
+folder, kind, how, state = sys.argv[1:]
 
 class Step:
     step_id, session_id, connection = "s", "run", None
+    state_dir = Path(state)
     def raise_if_cancelled(self): pass
     def log_metric(self, *args, **tags): pass
     def add_output(self, *args, **facts): pass
@@ -284,8 +285,13 @@ except DriverError as error:
 
 
 def run_apart(folder: Path, kind: str, how: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM, str(folder), kind, how]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    state = tempfile.mkdtemp(prefix="osiris-state-")
+    Path(state).chmod(0o777)  # also whom a test turns into may write there
+    command = [sys.executable, "-c", PROGRAM, str(folder), kind, how, state]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        shutil.rmtree(state)
 
 
 def test_a_full_disk(step, kind):

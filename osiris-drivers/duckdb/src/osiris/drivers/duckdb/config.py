@@ -113,6 +113,11 @@ class WriterConfig(_DatabaseConfig):
     )
     primary_key: Names | None = Field(default=None, description="The columns that identify a row; needed for upsert")
     create_if_missing: bool = Field(default=True, description="Create the table (and its schema) if it is not there")
+    commit_marker: bool = Field(
+        default=True,
+        description="Keep a row about this step in the table `_osiris_commits`, so that a resumed run does not write "
+        "twice",
+    )
 
     @model_validator(mode="after")
     def _upsert_has_key(self) -> Self:

@@ -10,6 +10,7 @@ import fcntl
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ __all__ = ["DatabaseFile", "is_open_for_reading"]
 
 WAIT_SECONDS = 60.0
 """How long a writer waits for the readers of the same process."""
+
+_EMPTY_DATABASE = 3 * 4096
+"""Bytes of the headers that every database file has."""
 
 
 @dataclass
@@ -102,6 +106,33 @@ class DatabaseFile:
             if str(self.path) not in _OPEN:
                 self.path.unlink(missing_ok=True)
                 self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+
+    def remove_stillborn(self) -> None:
+        """Take away a file that a killed process had only begun to create: DuckDB opens no such file.
+
+        Only for a step that has been at it before: whoever else creates the file at this moment would lose it.
+        """
+        with _CHANGED:
+            if str(self.path) in _OPEN or not self.path.is_file():
+                return
+            with self.path.open("rb") as file:
+                begin = file.read(_EMPTY_DATABASE)
+            torn = not begin or (begin[8:12] == b"DUCK" and len(begin) < _EMPTY_DATABASE)
+            if torn and not _is_locked(self.path, write=True):
+                self.path.unlink()
+
+    def remove_spilled(self) -> None:
+        """Take away what killed processes had spilled beside the file. While it is open here for writing."""
+        with _CHANGED:
+            known = _OPEN.get(str(self.path))
+            if known is None or known.read_only:
+                return
+            folder = self.path.with_name(f"{self.path.name}.tmp")
+            for path in folder.glob("duckdb_temp_*"):
+                if not path.name.startswith(f"duckdb_temp_{os.getpid()}_"):
+                    path.unlink(missing_ok=True)
+            with suppress(OSError):  # not there, or in use by another step
+                folder.rmdir()
 
 
 def is_open_for_reading(file: DatabaseFile) -> bool:

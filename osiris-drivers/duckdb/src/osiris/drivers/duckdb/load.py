@@ -12,7 +12,7 @@ from osiris.drivers.duckdb.config import WriterConfig
 from osiris.drivers.duckdb.database import Session, quote_name, quote_text
 from osiris.drivers.duckdb.table_name import TableName
 
-__all__ = ["load"]
+__all__ = ["exists", "load"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ def load(session: Session, table: TableName, options: WriterConfig) -> int:
         session.discard("osiris_stage")
 
 
+def exists(session: Session, table: TableName) -> bool:
+    """Whether there is such a table."""
+    return _table_columns(session, table) is not None
+
+
 def _input_columns(session: Session, options: WriterConfig) -> dict[str, str]:
     columns = [(name, str(kind)) for name, kind in session.columns("FROM osiris_input")]
     given = {name.casefold(): name for name, _ in columns}
@@ -86,7 +91,7 @@ def _table_columns(session: Session, table: TableName) -> dict[str, tuple[str, b
 
 
 def _create(session: Session, table: TableName, given: Mapping[str, str], options: WriterConfig) -> None:
-    session.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_name(table.schema)}")
+    session.execute(f"CREATE SCHEMA IF NOT EXISTS {table.schema_sql}")
     parts = [f"{quote_name(name)} {'VARCHAR' if kind == _NULL else kind}" for name, kind in given.items()]
     if options.primary_key:
         parts.append(f"PRIMARY KEY ({', '.join(map(quote_name, options.primary_key))})")

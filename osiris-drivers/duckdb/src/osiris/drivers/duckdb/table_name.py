@@ -47,7 +47,12 @@ class TableName:
     @property
     def sql(self) -> str:
         """Quoted."""
-        return f"{quote_name(self.schema)}.{quote_name(self.name)}"
+        return f"{self.schema_sql}.{quote_name(self.name)}"
+
+    @property
+    def schema_sql(self) -> str:
+        """The schema alone, quoted."""
+        return quote_name(self.schema)
 
     def __str__(self) -> str:
         return self.name if self.schema == "main" else f"{self.schema}.{self.name}"

@@ -12,12 +12,13 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset
 from osiris.core.driver import Driver, StepContext
 from osiris.core.errors import DriverError
+from osiris.drivers.duckdb.commits import CommitMarker
 from osiris.drivers.duckdb.config import WriterConfig
 from osiris.drivers.duckdb.database import VERSION, Session
 from osiris.drivers.duckdb.extractor import check_file
 from osiris.drivers.duckdb.files import DatabaseFile, is_open_for_reading
 from osiris.drivers.duckdb.inputs import exact_reader
-from osiris.drivers.duckdb.load import load
+from osiris.drivers.duckdb.load import exists, load
 from osiris.drivers.duckdb.table_name import TableName
 
 __all__ = ["Writer"]
@@ -58,6 +59,32 @@ class Writer(Driver):
         ctx.add_output(f"{file.path}:{table}", rows=rows)
         return {}
 
+    def committed(self, step_id: str, config: Mapping[str, Any], ctx: StepContext) -> Mapping[str, Any] | None:
+        """Looks for the step's row in ``_osiris_commits``, and clears away what a killed process left.
+
+        Always None with ``commit_marker: false``.
+
+        Raises:
+            DriverError: ``duckdb.locked`` (retryable): another process, perhaps the killed one's, has the file open;
+                further ``duckdb.*``.
+        """
+        options = WriterConfig.model_validate(config)
+        table = TableName.parse(options.table)
+        file = _writable(options, ctx)
+        file.remove_stillborn()
+        if not file.path.exists():
+            return None
+        # For writing: closing it then folds the killed process's log into it.
+        session = file.open(ctx, write=not is_open_for_reading(file))
+        try:
+            file.remove_spilled()
+            if not options.commit_marker:
+                return None
+            rows = CommitMarker(session, table, ctx.session_id, ctx.step_id).rows()
+        finally:
+            session.close()
+        return None if rows is None else {"rows": rows, "location": f"{file.path}:{table}"}
+
     def check(self, config: Mapping[str, Any], ctx: StepContext) -> Mapping[str, Any]:
         """Opens the file, if there is one. Facts: ``version``, ``path``, ``size_bytes`` (None: will be created)."""
         file = DatabaseFile.of(config.get("database"), ctx)
@@ -94,8 +121,18 @@ def _write(
     session: Session = file.open(ctx, write=True)
     try:
         session.register("osiris_input", exact_reader(session, dataset, name))
+        if not options.commit_marker:
+            with session.transaction():
+                return load(session, table, options)
+        marker = CommitMarker(session, table, ctx.session_id, ctx.step_id)
+        if options.create_if_missing or exists(session, table):
+            marker.prepare()
         with session.transaction():
-            return load(session, table, options)
+            if options.write_mode == "append":  # the other modes give the same table again
+                marker.refuse_second()
+            rows = load(session, table, options)
+            marker.put(rows)
+        return rows
     finally:
         session.close()
 

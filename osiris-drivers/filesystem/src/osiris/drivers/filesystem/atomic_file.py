@@ -3,7 +3,8 @@
 Everything is written to a temporary file beside the target, ``.name.<session>-<step>-<process>.tmp``, flushed to
 disk, and then takes the target's name in one step. Whatever happens before (an error, a cancelled run, ``kill
 -9``, a power cut), the target is as it was; a killed process leaves the temporary file behind, under a name that
-says whose it is. Appending writes a copy of the old file first, so that it is as safe.
+says whose it is, and a note (``commit_note``) by which a resumed run clears up. Appending writes a copy of the old
+file first, so that it is as safe.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import IO, Any, Literal, Self, cast
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.drivers.filesystem.commit_note import CommitNote, sync_folder
 from osiris.drivers.filesystem.errors import explain, explaining
 from osiris.drivers.filesystem.locations import Location
+from osiris.drivers.filesystem.settling import give_up
 
-__all__ = ["AtomicFile", "WriteMode", "make_folder", "no_folder", "sync_folder", "temporary_name"]
+__all__ = ["AtomicFile", "WriteMode", "make_folder", "no_folder", "temporary_name"]
 
 WriteMode = Literal["overwrite", "append", "fail"]
 
@@ -51,12 +54,14 @@ class AtomicFile:
         *,
         create_dirs: bool = True,
         copy_existing: bool = True,
+        note: CommitNote | None = None,
     ) -> None:
         self.location = location
         self.mode = mode
         self.written = 0
         self._done = False
         self._copies = copy_existing
+        self._note = note
         self._file: IO[bytes] | None = None
         self._before: tuple[int, ...] | None = None
         self._open(temporary, create_dirs)
@@ -96,15 +101,23 @@ class AtomicFile:
         """How much was written; asked by pyarrow."""
         return self.written
 
-    def commit(self) -> None:
+    def commit(self, **facts: Any) -> dict[str, Any]:
         """Flush to disk and give the file its name.
+
+        Args:
+            facts: What the step will tell of the file, as its rows.
+
+        Returns:
+            The same with ``bytes``.
 
         Raises:
             DriverError: It cannot be done, ``mode`` is ``fail`` and the file has come up meanwhile, or it was
                 changed meanwhile by somebody else and ``mode`` is ``append``.
         """
-        self._commit()
+        told = {**facts, "bytes": self.written}
+        self._commit(told)
         self._done = True
+        return told
 
     def abort(self) -> None:
         """Remove the temporary file. Nothing happens after :meth:`commit`. Idempotent."""
@@ -158,6 +171,8 @@ class AtomicFile:
                     raise PermissionError
         make_folder(self._target.parent, create_dirs, self.location.text)
         self._temporary = self._target.parent / temporary
+        if self._note is not None:
+            self._note.begin(str(self._temporary), str(self._target))
         with self._explained():
             self._temporary.unlink(missing_ok=True)  # of an earlier process with the same number
             self._file = cast("IO[bytes]", self._temporary.open("xb"))
@@ -186,7 +201,7 @@ class AtomicFile:
                     with self._target.open("rb") as old:
                         shutil.copyfileobj(old, self._file, 1 << 20)
 
-    def _commit(self) -> None:
+    def _commit(self, told: dict[str, Any]) -> None:
         assert self._file is not None
         with self._explained():
             self._file.flush()
@@ -194,6 +209,9 @@ class AtomicFile:
             self._file.close()
             if self.mode == "append":
                 self._refuse_changed()
+        if self._note is not None:
+            self._note.rename(durable=self.mode != "overwrite", told=told)
+        with self._explained():
             if self.mode == "fail":
                 self._claim()
             else:
@@ -218,18 +236,27 @@ class AtomicFile:
         except FileExistsError:
             raise self.exists_already() from None
         except OSError:  # no hard links here: claim the name with an empty file, then replace that
+            self._tell_claim(True)
             try:
                 self._target.open("xb").close()
             except FileExistsError:
+                self._tell_claim(False)
                 raise self.exists_already() from None
             self._temporary.replace(self._target)
         else:
             self._temporary.unlink()
 
+    def _tell_claim(self, claims: bool) -> None:
+        if self._note is not None:
+            self._note.rename(durable=True, claims=claims)
+
     def _abort(self) -> None:
         if self._file is not None:
             with suppress(OSError):  # closing may find the disk full once more
                 self._file.close()
+        if self._note is not None:
+            give_up(self._note)
+            return
         with suppress(OSError):
             self._temporary.unlink(missing_ok=True)
 
@@ -249,16 +276,6 @@ def make_folder(folder: Path, create: bool, shown: str) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
             raise NotADirectoryError from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's names to disk, where its file system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def no_folder(folder: object, shown: str) -> DriverError:

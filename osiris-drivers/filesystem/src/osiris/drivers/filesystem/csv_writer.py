@@ -15,7 +15,7 @@ from osiris.drivers.filesystem.csv_layout import CsvLayout
 from osiris.drivers.filesystem.csv_quoting import CsvForm, CsvFormatter
 from osiris.drivers.filesystem.csv_reader import CsvReader
 from osiris.drivers.filesystem.csv_records import CsvFormat
-from osiris.drivers.filesystem.file_driver import FileDriver
+from osiris.drivers.filesystem.file_driver import FileWriter
 from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.selection import select_columns
@@ -25,7 +25,7 @@ from osiris.drivers.filesystem.text_source import read_ends
 __all__ = ["CsvWriter"]
 
 
-class CsvWriter(FileDriver):
+class CsvWriter(FileWriter):
     """Writes CSV; see :class:`~osiris.drivers.filesystem.config.CsvWriterConfig`."""
 
     def run(
@@ -45,9 +45,9 @@ class CsvWriter(FileDriver):
         with open_output(location, options.write_mode, ctx, create_dirs=options.create_dirs) as file:
             data = select_columns(Dataset.of(inputs["df"]), options.columns)
             rows = _write(file, data, options, ctx)
-            file.commit()
-        ctx.log_metric("bytes_written", file.written, "bytes")
-        ctx.add_output(location.text, rows=rows, bytes=file.written, format="csv")
+            told = file.commit(rows=rows, format="csv")
+        ctx.log_metric("bytes_written", told["bytes"], "bytes")
+        ctx.add_output(location.text, **told)
         return {}
 
 

@@ -14,7 +14,7 @@ from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.compression import choose_codec, compress
 from osiris.drivers.filesystem.config import JsonlWriterConfig
-from osiris.drivers.filesystem.file_driver import FileDriver
+from osiris.drivers.filesystem.file_driver import FileWriter
 from osiris.drivers.filesystem.json_text import JsonForm, json_tokens
 from osiris.drivers.filesystem.locations import locate
 from osiris.drivers.filesystem.output import open_output
@@ -28,7 +28,7 @@ __all__ = ["JsonlWriter"]
 _ROWS = 16_384
 
 
-class JsonlWriter(FileDriver):
+class JsonlWriter(FileWriter):
     """Writes JSON Lines; see :class:`~osiris.drivers.filesystem.config.JsonlWriterConfig`."""
 
     def run(
@@ -49,9 +49,9 @@ class JsonlWriter(FileDriver):
             data = select_columns(Dataset.of(inputs["df"]), options.columns)
             _refuse_twins(data.schema.names)
             rows = _write(file, data, options, ctx)
-            file.commit()
-        ctx.log_metric("bytes_written", file.written, "bytes")
-        ctx.add_output(location.text, rows=rows, bytes=file.written, format="jsonl")
+            told = file.commit(rows=rows, format="jsonl")
+        ctx.log_metric("bytes_written", told["bytes"], "bytes")
+        ctx.add_output(location.text, **told)
         return {}
 
 

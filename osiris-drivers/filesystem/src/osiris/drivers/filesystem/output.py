@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from typing import Any
 
 from osiris.core.driver import StepContext
 from osiris.drivers.filesystem.atomic_file import AtomicFile, WriteMode, no_folder, temporary_name
+from osiris.drivers.filesystem.commit_note import CommitNote
 from osiris.drivers.filesystem.locations import Location
+from osiris.drivers.filesystem.settling import give_up_remote, settle
 
 __all__ = ["RemoteFile", "open_output"]
 
@@ -27,8 +30,11 @@ def open_output(
     Raises:
         DriverError: It exists and ``mode`` is ``fail``; it is a folder or a device; it may not be written there.
     """
+    note = CommitNote.of(ctx)
+    settle(note, location)  # of an attempt that nobody asked about
     kind = AtomicFile if location.is_local else RemoteFile
-    return kind(location, mode, temporary_name(location, ctx), create_dirs=create_dirs, copy_existing=copy_existing)
+    name = temporary_name(location, ctx)
+    return kind(location, mode, name, create_dirs=create_dirs, copy_existing=copy_existing, note=note)
 
 
 class RemoteFile(AtomicFile):
@@ -57,24 +63,33 @@ class RemoteFile(AtomicFile):
                 if not create_dirs:
                     raise no_folder(folder, self.location.text)
                 fs.makedirs(folder, exist_ok=True)
+        assert self._note is not None
+        self._note.begin(self._temporary_path, path, remote=True)
+        with self._explained():
+            self._size_before = fs.size(path) if self._there else None
             self._file = fs.open(self._temporary_path, "wb")
             if self.appends and self._copies:
                 with fs.open(path, "rb") as old:
                     shutil.copyfileobj(old, self._file, 1 << 20)
 
-    def _commit(self) -> None:
+    def _commit(self, told: dict[str, Any]) -> None:
         fs, path = self.location.fs, self.location.path
         assert self._file is not None
+        assert self._note is not None
         with self._explained():
             self._file.close()
             if self.mode == "fail" and fs.exists(path):
                 raise self.exists_already()
+        before = self._size_before
+        size = self.written + (before or 0 if self.appends and self._copies else 0)
+        self._note.rename(durable=True, told=told, mode=self.mode, before=before, size=size)
+        with self._explained():
             fs.mv(self._temporary_path, path)
             fs.invalidate_cache()
 
     def _abort(self) -> None:
+        assert self._note is not None
         with suppress(Exception):  # the store may be what failed
             if self._file is not None:
                 getattr(self._file, "discard", self._file.close)()
-        with suppress(Exception):
-            self.location.fs.rm_file(self._temporary_path)
+        give_up_remote(self._note, self.location)

@@ -1,17 +1,18 @@
 """A folder of Parquet files, one per combination of some columns' values, that appears whole or not at all.
 
 Everything is written to a temporary folder beside the target. ``overwrite`` then swaps the two: the old folder
-is moved aside, the new one takes its name, the old one is removed. A process killed between the two moves leaves
-the old folder under a ``.old`` name. ``append`` moves the new files, which have names of their own, into the
-folders that are there: each file is whole, but a process killed meanwhile may have moved some and not others.
+is moved aside, the new one takes its name, the old one is removed. ``append`` moves the new files, which have names
+of their own, into the folders that are there. Where a process was killed between two moves, the note that it left
+says how to go on (``settling``).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +23,28 @@ from osiris.core.dataset import Dataset
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.arrow_arrays import constant, text_array
-from osiris.drivers.filesystem.atomic_file import AtomicFile, make_folder, sync_folder, temporary_name
+from osiris.drivers.filesystem.atomic_file import AtomicFile, WriteMode, make_folder, temporary_name
+from osiris.drivers.filesystem.commit_note import CommitNote, sync_folder
 from osiris.drivers.filesystem.config import ParquetWriterConfig
 from osiris.drivers.filesystem.csv_text import to_text
 from osiris.drivers.filesystem.errors import explaining, unknown_columns
 from osiris.drivers.filesystem.hive import folder_name
 from osiris.drivers.filesystem.locations import Location
-from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.row_groups import RowGroups, open_parquet
+from osiris.drivers.filesystem.settling import give_up, move_files, settle
 
 __all__ = ["write_partitions"]
 
 _MOST = 1000
 _WAITING_BYTES = 64 << 20
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _OURS = re.compile(r"part-[\w.-]*\.parquet")
 
 
 def write_partitions(
     location: Location, data: Dataset, options: ParquetWriterConfig, ctx: StepContext
-) -> tuple[int, int]:
-    """Write ``data`` below ``location``; rows and bytes written.
+) -> dict[str, Any]:
+    """Write ``data`` below ``location``; what to tell of it.
 
     Raises:
         DriverError: There is something else at ``location``, a column is not there, there are too many partitions,
@@ -63,23 +66,27 @@ def write_partitions(
             code="filesystem.local_only",
             path=location.text,
         )
+    note = CommitNote.of(ctx)
+    settle(note, location)  # of an attempt that nobody asked about
     target = Path(os.path.realpath(location.path))
     _check_target(target, location, options)
     make_folder(target.parent, options.create_dirs, location.text)
-    staging = target.parent / temporary_name(location, ctx)
-    shutil.rmtree(staging, ignore_errors=True)
+    draft = target.parent / temporary_name(location, ctx)
+    note.begin(str(draft), str(target))
     try:
         with explaining(location.text, "write"):
-            staging.mkdir()
-        with _Partitions(staging, data.schema, options, ctx) as partitions:
+            draft.mkdir()
+        with _Partitions(draft, data.schema, options, ctx) as partitions:
             for batch in data.batches():
                 ctx.raise_if_cancelled()
                 partitions.add(batch)
+        told = {"rows": partitions.rows, "format": "parquet", "bytes": partitions.bytes}
         with explaining(location.text, "write"):
-            _publish(staging, target, options.write_mode == "append" and target.exists())
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return partitions.rows, partitions.bytes
+            _publish(note, draft, target, options.write_mode, told)
+    except BaseException:
+        give_up(note)
+        raise
+    return told
 
 
 def _check_target(target: Path, location: Location, options: ParquetWriterConfig) -> None:
@@ -94,12 +101,7 @@ def _check_target(target: Path, location: Location, options: ParquetWriterConfig
                 path=location.text,
             )
         if options.write_mode == "fail" and any(target.iterdir()):
-            raise DriverError(
-                f"{location.text} exists already",
-                hint="remove it, choose another path, or set `write_mode: overwrite`",
-                code="filesystem.exists",
-                path=location.text,
-            )
+            raise _exists(target)
         if options.write_mode == "overwrite" and (stranger := _find_stranger(target)) is not None:
             raise DriverError(
                 f"{location.text} holds {stranger}, which this writer did not write: overwriting would delete it",
@@ -118,25 +120,39 @@ def _find_stranger(folder: Path) -> Path | None:
     return None
 
 
-def _publish(staging: Path, target: Path, add: bool) -> None:
-    if add:
-        for path in sorted(staging.rglob("*.parquet")):
-            goal = target / path.relative_to(staging)
-            goal.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(goal)
-            sync_folder(goal.parent)
-        return
-    old = staging.with_suffix(".old")
-    if target.exists():
+def _exists(target: Path) -> DriverError:
+    return DriverError(
+        f"{target} exists already",
+        hint="remove it, choose another path, or set `write_mode: overwrite`",
+        code="filesystem.exists",
+        path=str(target),
+    )
+
+
+def _publish(note: CommitNote, draft: Path, target: Path, mode: WriteMode, told: dict[str, Any]) -> None:
+    if mode == "append" and target.exists():
+        files = sorted(str(path.relative_to(draft)) for path in draft.rglob("*.parquet"))
+        folders = [path.relative_to(draft) for path in draft.rglob("*") if path.is_dir()]
+        new = sorted((str(folder) for folder in folders if not (target / folder).exists()), reverse=True)
+        note.rename(durable=True, told=told, files=files, new_folders=new)
+        move_files(note)
+        for folder in (Path(), *folders):
+            sync_folder(target / folder)
+        shutil.rmtree(draft)
+    elif mode == "overwrite" and target.exists():
+        old = draft.with_suffix(".old")
+        note.rename(durable=False, told=told, old=str(old))
         target.rename(old)
-    try:
-        staging.rename(target)
-    except OSError:
-        with suppress(OSError):
-            old.rename(target)
-        raise
-    sync_folder(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+        draft.rename(target)
+        sync_folder(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        note.rename(durable=mode != "overwrite", told=told)
+        try:
+            draft.rename(target)  # in place of an empty folder, too
+        except OSError as error:
+            raise _exists(target) if error.errno in _TAKEN else error from None
+        sync_folder(target.parent)
 
 
 class _Partitions:
@@ -195,7 +211,7 @@ class _Partitions:
                     code="filesystem.too_many_partitions",
                 )
             path = str(self._folder / folder / self._name)
-            file = self._stack.enter_context(open_output(Location(path, path), "overwrite", self._ctx))
+            file = self._stack.enter_context(AtomicFile(Location(path, path), "overwrite", ".draft"))
             self._files.append(file)
             found = RowGroups(open_parquet(file, self._inner, self._options), self._inner, self._options.row_group_size)
             self._groups[folder] = found

@@ -12,7 +12,7 @@ from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.config import ParquetWriterConfig
-from osiris.drivers.filesystem.file_driver import FileDriver
+from osiris.drivers.filesystem.file_driver import FileWriter
 from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.parquet_file import ParquetInput, plain_schema
@@ -23,7 +23,7 @@ from osiris.drivers.filesystem.selection import select_columns
 __all__ = ["ParquetWriter"]
 
 
-class ParquetWriter(FileDriver):
+class ParquetWriter(FileWriter):
     """Writes Parquet; see :class:`~osiris.drivers.filesystem.config.ParquetWriterConfig`."""
 
     def run(
@@ -42,15 +42,15 @@ class ParquetWriter(FileDriver):
         location = locate(options.path, ctx)
         data = select_columns(Dataset.of(inputs["df"]), options.columns)
         if options.partition_by:
-            rows, size = write_partitions(location, data, options, ctx)
+            told = write_partitions(location, data, options, ctx)
         else:
-            rows, size = _write_file(location, data, options, ctx)
-        ctx.log_metric("bytes_written", size, "bytes")
-        ctx.add_output(location.text, rows=rows, bytes=size, format="parquet")
+            told = _write_file(location, data, options, ctx)
+        ctx.log_metric("bytes_written", told["bytes"], "bytes")
+        ctx.add_output(location.text, **told)
         return {}
 
 
-def _write_file(location: Location, data: Dataset, options: ParquetWriterConfig, ctx: StepContext) -> tuple[int, int]:
+def _write_file(location: Location, data: Dataset, options: ParquetWriterConfig, ctx: StepContext) -> dict[str, Any]:
     # Parquet's footer stands at the end: appending means writing the old rows again, so nothing is copied first.
     with open_output(location, options.write_mode, ctx, create_dirs=options.create_dirs, copy_existing=False) as file:
         rows = 0
@@ -64,8 +64,7 @@ def _write_file(location: Location, data: Dataset, options: ParquetWriterConfig,
                 ctx.raise_if_cancelled()
                 groups.add(batch)
                 rows += batch.num_rows
-        file.commit()
-    return rows, file.written
+        return file.commit(rows=rows, format="parquet")
 
 
 def _old_rows(file: AtomicFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
