@@ -22,7 +22,8 @@ from osiris.drivers.mysql.rendering import MisfitError, as_load_text, as_tuples
 __all__ = ["Sender"]
 
 _OFFERED = "osiris"
-_PIECE_ROWS = 5_000
+_FIRST_ROWS = 4_000
+_MOST_ROWS = 32_000
 _PIECE_BYTES = 256 * 1024
 _STATEMENT_BYTES = 1024 * 1024
 _HARMLESS = frozenset({1592, 1681, 1287, 3719, 3778})
@@ -275,8 +276,11 @@ class _Pieces:
 
 
 def _parts(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-    for start in range(0, batch.num_rows, _PIECE_ROWS):
-        yield start, batch.slice(start, _PIECE_ROWS)
+    """From where on, and which rows: few at first, so that the server begins soon; then more, which is cheaper."""
+    start, rows = 0, _FIRST_ROWS
+    while start < batch.num_rows:
+        yield start, batch.slice(start, rows)
+        start, rows = start + rows, min(2 * rows, _MOST_ROWS)
 
 
 def _column(fit: Fit) -> str:
