@@ -8,6 +8,7 @@ import sys
 from benchmarks import (
     cold_start,
     csv_sql_csv,
+    e2b_overhead,
     memory,
     mysql_read,
     mysql_write,
@@ -30,6 +31,7 @@ BENCHMARKS = {
         mysql_write,
         supabase_postgres,
         supabase_rest,
+        e2b_overhead,
     )
 }
 
