@@ -6,20 +6,19 @@ rounded to an INT, microseconds cut off a DATETIME, ``'2'`` taken as the second 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from osiris.core.errors import DriverError
+from osiris.drivers.mysql.fitting_times import into_date, into_datetime, into_time
 from osiris.drivers.mysql.members import members_of
 from osiris.drivers.mysql.rendering import MisfitError, plain, refuse_where, to_text
 from osiris.drivers.mysql.target import TableColumn
+from osiris.drivers.mysql.text_forms import Convert, is_text, looking_like
 
 __all__ = ["Fit", "fit"]
-
-Convert = Callable[[pa.Array], pa.Array]
 
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
@@ -29,12 +28,10 @@ _SHAPES = frozenset({"geometry", "point", "linestring", "polygon", "multipoint",
     "geomcollection",
     "vector",
 }
-_SECOND = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 
 _INTEGER = r"^[+-]?[0-9]+$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE = r"^-?[0-9]+(\.0*)?$|^-?0E-[0-9]+$"
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +108,11 @@ def _converter(kind: pa.DataType, column: TableColumn) -> Convert | None:
     if into == "year":
         return _into_year(kind)
     if into == "date":
-        return _into_date(kind)
+        return into_date(kind)
     if into in ("datetime", "timestamp"):
-        return _into_datetime(kind, column.precision)
+        return into_datetime(kind, column.precision)
     if into == "time":
-        return _into_time(kind, column.precision)
+        return into_time(kind, column.precision)
     if into in _BYTES or into in _SHAPES:
         return _into_bytes(kind, column)
     if into in ("enum", "set"):
@@ -124,35 +121,20 @@ def _converter(kind: pa.DataType, column: TableColumn) -> Convert | None:
         return _into_json(kind)
     if into in _TEXTS:
         return _into_text(kind, column)
-    return to_text if _is_text(kind) else None  # UUID, INET6, ...: the server knows what is one
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return to_text if is_text(kind) else None  # UUID, INET6, ...: the server knows what is one
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _matching(pattern: str, reason: str) -> Convert:
-    """Texts that have to look like something; what looks right and is wrong, the server refuses."""
-
-    def convert(array: pa.Array) -> pa.Array:
-        texts = to_text(array)
-        refuse_where(pc.invert(pc.match_substring_regex(texts, pattern=pattern)), reason)
-        return texts
-
-    return convert
-
-
 def _into_integer(kind: pa.DataType) -> Convert | None:
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return to_text
-    if _is_text(kind):
-        return _matching(_INTEGER, "is not a whole number")
+    if is_text(kind):
+        return looking_like(_INTEGER, "is not a whole number")
     if pa.types.is_decimal(kind):
-        return _matching(_WHOLE, "is not a whole number")
+        return looking_like(_WHOLE, "is not a whole number")
     return _whole_floats if pa.types.is_floating(kind) else None
 
 
@@ -164,15 +146,15 @@ def _whole_floats(array: pa.Array) -> pa.Array:
 
 
 def _into_decimal(kind: pa.DataType) -> Convert | None:
-    if _is_text(kind):
-        return _matching(_NUMBER, "is not a number")
+    if is_text(kind):
+        return looking_like(_NUMBER, "is not a number")
     number = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
     return to_text if number or pa.types.is_floating(kind) else None
 
 
 def _into_float(kind: pa.DataType, digits: int) -> Convert | None:
-    if _is_text(kind):
-        return _matching(_NUMBER, "is not a number")
+    if is_text(kind):
+        return looking_like(_NUMBER, "is not a number")
     if pa.types.is_boolean(kind) or (pa.types.is_integer(kind) and kind.bit_width < digits):
         return to_text
     if pa.types.is_integer(kind):
@@ -222,7 +204,7 @@ def _not_negative(array: pa.Array) -> pa.Array:
 def _into_year(kind: pa.DataType) -> Convert | None:
     if pa.types.is_integer(kind):
         return _years
-    return _matching("^[0-9]{4}$", "is not a year of four digits") if _is_text(kind) else None
+    return looking_like("^[0-9]{4}$", "is not a year of four digits") if is_text(kind) else None
 
 
 def _years(array: pa.Array) -> pa.Array:
@@ -232,68 +214,8 @@ def _years(array: pa.Array) -> pa.Array:
     return pc.ascii_lpad(to_text(array), 4, padding="0")  # a 0 alone would be the year 2000
 
 
-def _into_date(kind: pa.DataType) -> Convert | None:
-    if pa.types.is_date(kind):
-        return _whole_days if kind == pa.date64() else to_text
-    if pa.types.is_timestamp(kind):
-        return _midnights
-    return _matching(f"^{_DATE}$", "is not a date such as 2026-01-31") if _is_text(kind) else None
-
-
-def _whole_days(array: pa.Array) -> pa.Array:
-    _refuse_rest(array.view(pa.int64()), 86_400_000, "has a time of day")
-    return to_text(array)
-
-
-def _midnights(array: pa.Array) -> pa.Array:
-    numbers = array.view(pa.int64())
-    _refuse_rest(numbers, 86_400 * 10 ** _SECOND[array.type.unit], "has a time of day")
-    return to_text(numbers.view(pa.timestamp(array.type.unit)).cast(pa.date32()))
-
-
-def _refuse_rest(numbers: pa.Array, divisor: int, reason: str) -> None:
-    if divisor > 1:
-        whole = pc.multiply(pc.divide(numbers, divisor), divisor)
-        refuse_where(pc.not_equal(whole, numbers), reason)
-
-
-def _into_datetime(kind: pa.DataType, precision: int) -> Convert | None:
-    if pa.types.is_date(kind):
-        return to_text
-    if pa.types.is_timestamp(kind):
-        return _with_precision(kind.unit, precision)
-    if _is_text(kind):
-        pattern = rf"^{_DATE}([ T][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}{_fraction(precision)})?)?$"
-        return _matching(pattern, f"is not a date and time with at most {precision} digits of a second")
-    return None
-
-
-def _into_time(kind: pa.DataType, precision: int) -> Convert | None:
-    if pa.types.is_time(kind) or pa.types.is_duration(kind):
-        return _with_precision(kind.unit, precision)
-    if _is_text(kind):
-        pattern = rf"^-?[0-9]{{1,3}}:[0-9]{{2}}(:[0-9]{{2}}{_fraction(precision)})?$"
-        return _matching(pattern, f"is not a time with at most {precision} digits of a second")
-    return None
-
-
-def _fraction(precision: int) -> str:
-    return rf"(\.[0-9]{{0,{precision}}}0*)?"
-
-
-def _with_precision(unit: str, precision: int) -> Convert:
-    def convert(array: pa.Array) -> pa.Array:
-        if _SECOND[unit] > precision:
-            numbers = array.view(pa.int32() if pa.types.is_time32(array.type) else pa.int64())
-            reason = f"has more than {precision} digits of a second" if precision else "has parts of a second"
-            _refuse_rest(numbers.cast(pa.int64()), 10 ** (_SECOND[unit] - precision), reason)
-        return to_text(array)
-
-    return convert
-
-
 def _into_bytes(kind: pa.DataType, column: TableColumn) -> Convert | None:
-    if not _is_bytes(kind) and not (_is_text(kind) and column.kind in _BYTES):
+    if not _is_bytes(kind) and not (is_text(kind) and column.kind in _BYTES):
         return None
 
     def convert(array: pa.Array) -> pa.Array:
@@ -307,7 +229,7 @@ def _into_bytes(kind: pa.DataType, column: TableColumn) -> Convert | None:
 
 
 def _into_members(kind: pa.DataType, column: TableColumn) -> Convert | None:
-    if not _is_text(kind):
+    if not is_text(kind):
         return None
     members = members_of(column.ddl)
     allowed = pa.nulls(0, pa.large_string()) if not members else _strings(members)
@@ -336,7 +258,7 @@ def _into_json(kind: pa.DataType) -> Convert | None:
     if pa.types.is_boolean(kind):
         return lambda array: array.cast(pa.string())
     nested = pa.types.is_nested(kind) and not pa.types.is_union(kind)
-    return to_text if nested or _is_text(kind) or pa.types.is_integer(kind) else None
+    return to_text if nested or is_text(kind) or pa.types.is_integer(kind) else None
 
 
 def _into_text(kind: pa.DataType, column: TableColumn) -> Convert | None:
@@ -344,7 +266,7 @@ def _into_text(kind: pa.DataType, column: TableColumn) -> Convert | None:
         return None
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return lambda array: pc.binary_join_element_wise(to_text(array), "+00:00", "")
-    return _without_last_blanks if _is_text(kind) and column.kind == "char" else to_text
+    return _without_last_blanks if is_text(kind) and column.kind == "char" else to_text
 
 
 def _without_last_blanks(array: pa.Array) -> pa.Array:
