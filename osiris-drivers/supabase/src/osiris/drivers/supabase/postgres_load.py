@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError
+from osiris.core.python_values import to_array
 from osiris.drivers.supabase.postgres import Session
 from osiris.drivers.supabase.postgres_fitting import MisfitError
 from osiris.drivers.supabase.postgres_target import Column
@@ -23,7 +24,9 @@ _BYTES_AT_ONCE = 8 * 1024 * 1024
 _BYTES_A_COPY = 32 * 1024 * 1024
 
 
-def load(session: Session, stream: Dataset, columns: Sequence[Column], relation: str, what: str) -> int:
+def load(
+    session: Session, stream: Dataset, columns: Sequence[Column], relation: str, what: str, *, number: str | None = None
+) -> int:
     """Send all rows; how many there were. Belongs into a transaction.
 
     Args:
@@ -32,14 +35,15 @@ def load(session: Session, stream: Dataset, columns: Sequence[Column], relation:
         columns: For each of the input's columns, the one that it goes into.
         relation: The table that takes them, as SQL.
         what: The table in messages.
+        number: A column of the relation for the row's number, from 1.
 
     Raises:
         DriverError: ``supabase.bad_value``, ``supabase.bad_text``, ``supabase.duplicate_key``, ... with ``row`` (from
             1) and, where known, ``column``.
         OsirisError: What the stream raised, unchanged.
     """
-    loading = _Loading(columns, what)
-    names = ", ".join(column.sql for column in columns)
+    loading = _Loading(columns, what, numbered=number is not None)
+    names = ", ".join([*(column.sql for column in columns), *filter(None, [number])])
     with closing(loading.render(stream)) as parts:
         for first in parts:
             try:
@@ -69,8 +73,9 @@ class _Loading:
         sent: Rows that the server has taken.
     """
 
-    def __init__(self, columns: Sequence[Column], what: str) -> None:
+    def __init__(self, columns: Sequence[Column], what: str, *, numbered: bool) -> None:
         self._columns = columns
+        self._numbered = numbered
         self._what = what
         self.rendered = 0
         self.sent = 0
@@ -102,7 +107,11 @@ class _Loading:
 
     def _lines(self, batch: pa.RecordBatch) -> bytes:
         texts = [self._text(array, column) for array, column in zip(batch.columns, self._columns, strict=True)]
-        lines = lines_of(texts)
+        if self._numbered:
+            numbers = to_array(range(self.rendered + 1, self.rendered + batch.num_rows + 1))
+            lines = lines_of([*texts, numbers.cast(pa.string())])
+        else:
+            lines = lines_of(texts)
         if b"\0" in lines:
             raise self._nul(texts)
         return lines

@@ -14,28 +14,30 @@ from osiris.drivers.supabase.postgres import Session
 from osiris.drivers.supabase.postgres_target import Column, Target
 from osiris.drivers.supabase.table_name import quote_name
 
-__all__ = ["STAGE", "insert", "make_stage", "replace", "upsert"]
+__all__ = ["NUMBER", "STAGE", "insert", "make_stage", "replace", "upsert"]
 
 STAGE = "pg_temp.osiris_stage"
-_ORDER = "osiris_row"
+NUMBER = "osiris_row"
 
 
 def make_stage(session: Session, columns: Sequence[Column], key: Sequence[str]) -> None:
-    """A table for the input's columns that goes with the transaction; keys must be filled."""
+    """A table for the input's columns that goes with the transaction.
+
+    With a key, for upsert, its columns must be filled, and :data:`NUMBER` holds the row's number in the input.
+    """
     parts = [
         f"{column.sql} {column.declared}{' NOT NULL' if column.not_null or column.name in key else ''}"
         for column in columns
     ]
-    session.execute(
-        f"CREATE TEMPORARY TABLE osiris_stage ({', '.join(parts)}, {_ORDER} bigint GENERATED ALWAYS AS IDENTITY)"
-        " ON COMMIT DROP"
-    )
+    if key:
+        parts.append(f"{NUMBER} bigint")
+    session.execute(f"CREATE TEMPORARY TABLE osiris_stage ({', '.join(parts)}) ON COMMIT DROP")
 
 
 def insert(session: Session, target: Target, columns: Sequence[Column]) -> int:
     """Add all rows; how many."""
     return session.run(
-        f"{_insert(target, columns)} SELECT {_names(columns)} FROM {STAGE} ORDER BY {_ORDER}",  # noqa: S608
+        f"{_insert(target, columns)} SELECT {_names(columns)} FROM {STAGE}",  # noqa: S608
         what=str(target.table),
     )
 
@@ -92,7 +94,7 @@ def upsert(session: Session, target: Target, columns: Sequence[Column], config: 
     direction = "DESC" if config.on_conflict == "update" else "ASC"
     return session.run(
         f"{_insert(target, columns)} SELECT DISTINCT ON ({key}) {_names(columns)} FROM {STAGE}"  # noqa: S608
-        f" ORDER BY {key}, {_ORDER} {direction} ON CONFLICT ({key}) {conflict}",
+        f" ORDER BY {key}, {NUMBER} {direction} ON CONFLICT ({key}) {conflict}",
         what=str(target.table),
     )
 

@@ -15,7 +15,7 @@ from osiris.drivers.supabase.postgres_commits import find_commit, note_commit, p
 from osiris.drivers.supabase.postgres_create import create_table
 from osiris.drivers.supabase.postgres_load import load
 from osiris.drivers.supabase.postgres_sequences import advance_sequences
-from osiris.drivers.supabase.postgres_staging import STAGE, insert, make_stage, replace, upsert
+from osiris.drivers.supabase.postgres_staging import NUMBER, STAGE, insert, make_stage, replace, upsert
 from osiris.drivers.supabase.postgres_target import Column, Target, find_target, matched, no_table
 from osiris.drivers.supabase.table_name import TableName
 from osiris.drivers.supabase.transport import WriteResult
@@ -93,8 +93,9 @@ def _write(
     if config.write_mode == "append" and target.is_plain:
         rows = load(session, stream, columns, target.table.sql, what)
         return rows, rows
-    make_stage(session, columns, config.primary_key or () if config.write_mode == "upsert" else ())
-    rows = load(session, stream, columns, STAGE, what)
+    upserts = config.write_mode == "upsert"
+    make_stage(session, columns, config.primary_key or () if upserts else ())
+    rows = load(session, stream, columns, STAGE, what, number=NUMBER if upserts else None)
     if config.write_mode == "append":
         return rows, insert(session, target, columns)
     if config.write_mode == "replace":
