@@ -187,7 +187,7 @@ def test_close_may_be_called_again(tmp_path):
 def test_a_full_disk_drops_the_sink_and_not_the_run(tmp_path, caplog):
     bus, sink = EventBus("run_1"), JsonlSink(tmp_path)
     full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, sink._events)
+    os.dup2(full, sink._events._file)
     os.close(full)
     bus.subscribe(sink)
     bus.log_event("one")

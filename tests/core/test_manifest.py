@@ -116,7 +116,7 @@ steps:
     driver: x.y
   - id: a
     drvier: x.y
-    checkpoint: true
+    isolation: process
   - id: a
     driver: [x]
     config: 5
@@ -131,7 +131,7 @@ params: {n: {type: int}}
         ("manifest.step_id", 3, 9),
         ("manifest.missing_key", 5, 5),
         ("manifest.unknown_key", 6, 5),
-        ("manifest.not_supported_yet", 7, 5),
+        ("manifest.unknown_key", 7, 5),
         ("manifest.duplicate_step", 8, 9),
         ("manifest.wrong_type", 9, 13),
         ("manifest.wrong_type", 10, 13),
@@ -163,16 +163,11 @@ def test_step_ids_that_could_do_harm_are_refused(step_id: str) -> None:
     assert found(f'version: 1\nsteps: [{{id: "{step_id}", driver: x.y}}]') == [("manifest.step_id", 2, 14)]
 
 
-@pytest.mark.parametrize("key", ["checkpoint", "isolation"])
-def test_what_comes_later_is_refused_not_ignored(key: str) -> None:
-    assert found(f"version: 1\nsteps: [{{id: a, driver: x.y, {key}: 5}}]") == [("manifest.not_supported_yet", 2, 30)]
-    in_defaults = f"version: 1\nsteps: [{{id: a, driver: x.y}}]\ndefaults: {{{key}: 5}}"
-    assert found(in_defaults) == [("manifest.not_supported_yet", 3, 12)]
-
-
-@pytest.mark.parametrize("key", ["adapters"])
-def test_what_comes_later_at_the_top_is_refused(key: str) -> None:
-    assert found(f"version: 1\n{key}: {{}}\nsteps: [{{id: a, driver: x.y}}]") == [("manifest.not_supported_yet", 2, 1)]
+def test_keys_that_belong_elsewhere_say_where() -> None:
+    [in_step] = problems("version: 1\nsteps: [{id: a, driver: x.y, isolation: process}]")
+    assert (in_step.code, "--adapter-option isolation=process" in str(in_step.hint)) == ("manifest.unknown_key", True)
+    [at_the_top] = problems("version: 1\nadapters: {}\nsteps: [{id: a, driver: x.y}]")
+    assert (at_the_top.line, "osiris.yaml" in str(at_the_top.hint)) == (2, True)
 
 
 def test_keys_that_begin_with_x_are_for_anchors() -> None:

@@ -158,7 +158,7 @@ def test_a_result_with_what_json_does_not_know(tmp_path):
 
 
 def test_files_never_hold_half(tmp_path):
-    from osiris.core.session.folder import write_json
+    from osiris.core.session.json_file import write_json
 
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})

@@ -135,7 +135,11 @@ order_id,customer,day,amount
 
 PROJECT = """\
 # Marks the root of an Osiris project: osiris_connections.yaml and .env are looked for beside this file, and
-# runs are kept below .osiris/runs. Nothing has to be set here.
+# runs are kept below .osiris/runs. Nothing has to be set here; what can be:
+# adapters:
+#   default: local                          # where pipelines run
+#   fallback: [local]                       # where instead, if that place cannot be had
+#   options: {local: {isolation: process}}  # as --adapter-option gives them
 """
 
 CONNECTIONS = """\

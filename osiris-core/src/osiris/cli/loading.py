@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osiris.core.errors import ManifestError
 
@@ -38,8 +38,14 @@ class PlannedPipeline:
     plan: Plan
 
 
-def plan_pipeline(file: Path, project: Path, params: Mapping[str, str]) -> PlannedPipeline:
+def plan_pipeline(file: Path, project: Path, params: Mapping[str, Any], *, checkpoint: bool = False) -> PlannedPipeline:
     """Read, check and plan a pipeline file. Nothing runs.
+
+    Args:
+        file: The pipeline file.
+        project: The project folder.
+        params: Values of params by name.
+        checkpoint: Whether every step is to be kept that does not say otherwise.
 
     Raises:
         InvalidPipelineError: With every problem found.
@@ -55,6 +61,8 @@ def plan_pipeline(file: Path, project: Path, params: Mapping[str, str]) -> Plann
         manifest = load_manifest(file, params=params)
     except ManifestError as error:
         raise with_plan_problems(error, connections=connections, installed=_installed_version) from None
+    if checkpoint:
+        manifest = manifest.checkpointed()
     plan = make_plan(
         manifest, connections=connections, checks=[Catalog.current().plan_checks], installed=_installed_version
     )

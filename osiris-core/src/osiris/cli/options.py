@@ -7,17 +7,22 @@ from typing import Annotated
 
 import typer
 
-from osiris.cli.completion import complete_adapters
+from osiris.cli.completion import complete_adapters, complete_sessions
 
 __all__ = [
     "Adapter",
     "AdapterOption",
+    "Checkpoint",
+    "ChosenAdapter",
     "EnvFile",
+    "Fallback",
+    "Force",
     "Json",
     "MaxMemory",
     "Parallel",
     "Param",
     "Pipeline",
+    "Resume",
     "SessionDir",
     "Timeout",
 ]
@@ -40,6 +45,16 @@ SessionDir = Annotated[
 Adapter = Annotated[
     str, typer.Option("--adapter", "-a", metavar="NAME", help="Where to run.", autocompletion=complete_adapters)
 ]
+ChosenAdapter = Annotated[
+    str | None,
+    typer.Option(
+        "--adapter",
+        "-a",
+        metavar="NAME",
+        help="Where to run.  [default: that of osiris.yaml, else local]",
+        autocompletion=complete_adapters,
+    ),
+]
 AdapterOption = Annotated[
     list[str] | None,
     typer.Option("--adapter-option", metavar="NAME=VALUE", help="Set an option of the adapter; may be repeated."),
@@ -51,6 +66,21 @@ Parallel = Annotated[
 Fallback = Annotated[
     list[str] | None,
     typer.Option("--fallback", metavar="NAME", help="Run here if the adapter's place cannot be had; may be repeated."),
+]
+Checkpoint = Annotated[
+    bool, typer.Option("--checkpoint", help="Keep what steps give to others on disk, for a later --resume.")
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="SESSION",
+        help="Go on where this run stopped: its id, the beginning or end of it, its folder, or 'last'.",
+        autocompletion=complete_sessions,
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="With --resume: go on although the pipeline or a driver was changed.")
 ]
 MaxMemory = Annotated[
     str | None,

@@ -88,7 +88,7 @@ class PlainLines(Teller):
         if name == "step_retry":
             self._ended.difference_update(_names(event, "steps"))
             tell(f"{step}: {_retry(event)}")
-        if name not in ("step_complete", "step_failed", "step_skipped"):
+        if name not in ("step_complete", "step_failed", "step_skipped", "step_restored"):
             return
         self._ended.add(step)
         place = f"[{len(self._ended)}/{self._total}] {step}"
@@ -97,6 +97,8 @@ class PlainLines(Teller):
             tell(f"{place}: {figures.rows(_rows(event))} in {took}")
         elif name == "step_failed":
             tell(f"{place}: stopped" if _is_stopped(event) else f"{place}: failed after {took}")
+        elif name == "step_restored":
+            tell(f"{place}: done before, {figures.rows(_rows(event))}")
         else:
             tell(f"{place}: skipped")
 
@@ -207,6 +209,8 @@ class LiveLines(Teller):
             line.state, line.rows, line.took_ms = "done", _rows(event), _number(event, "duration_ms")
         elif name == "step_failed":
             line.state, line.took_ms = "stopped" if _is_stopped(event) else "failed", _number(event, "duration_ms")
+        elif name == "step_restored":
+            line.state, line.rows, line.took_ms = "done", _rows(event), 0.0
         elif name == "step_skipped":
             line.state = "skipped"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,19 +15,23 @@ from osiris.cli import failure, terminal
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import plan_pipeline
 from osiris.cli.options import (
-    Adapter,
     AdapterOption,
+    Checkpoint,
+    ChosenAdapter,
     EnvFile,
     Fallback,
+    Force,
     Json,
     MaxMemory,
     Parallel,
     Param,
     Pipeline,
+    Resume,
     Timeout,
 )
 from osiris.cli.progress import Teller, choose_teller
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file, sessions_root
+from osiris.cli.resuming import Earlier, find_earlier
 from osiris.cli.summary import nearby, write_summary
 from osiris.cli.terminal import clean, styled, tell
 from osiris.core.cancellation import Cancellation
@@ -34,6 +39,7 @@ from osiris.core.errors import UsageError
 
 if TYPE_CHECKING:
     from osiris.cli.loading import PlannedPipeline
+    from osiris.cli.settings import AdapterSettings
     from osiris.core.execution_adapter import ExecutionAdapter, RunOptions, RunResult
     from osiris.core.lifecycle import Fallback as LifecycleFallback
     from osiris.core.session import Session
@@ -52,9 +58,12 @@ def run(
         Path | None,
         typer.Option(metavar="DIR", help="Make the session folder below DIR.  [default: PROJECT/.osiris/runs]"),
     ] = None,
-    adapter: Adapter = "local",
+    adapter: ChosenAdapter = None,
     adapter_option: AdapterOption = None,
     fallback: Fallback = None,
+    checkpoint: Checkpoint = False,
+    resume: Resume = None,
+    force: Force = False,
     parallel: Parallel = None,
     timeout: Timeout = None,
     max_memory: MaxMemory = None,
@@ -72,6 +81,8 @@ def run(
     Without PIPELINE, runs pipeline.yaml of the current folder. The result goes to standard output,
     progress and errors to standard error. Ctrl-C stops the run cleanly; twice, at once.
 
+    With --resume, goes on where an earlier run stopped: what had finished is not run again.
+
     Exit codes: 0 success, 1 bug, 2 usage, 3 invalid pipeline, 4 plugin, 5 the run failed, 130 or 143 interrupted.
     """
     verbose = verbosity > 0
@@ -83,20 +94,22 @@ def run(
     cancellation = Cancellation()
     teller: Teller = Teller()
     with interruptible(cancellation, restore=lambda: teller.restore()):
-        how = _options(parallel, max_memory)
+        how = _options(parallel, max_memory, resume=resume is not None)
         environment = read_env_file(env_file)
-        params, options = parse_pairs(param, "--param"), parse_pairs(adapter_option, "--adapter-option")
-        file = find_pipeline(pipeline)
-        planned = plan_pipeline(file, find_project(file), params)
-        backend = _create_adapter(adapter, options)
-        fallbacks = [_fallback(name) for name in fallback or ()]
+        params, given = parse_pairs(param, "--param"), parse_pairs(adapter_option, "--adapter-option")
+        earlier = None if resume is None else find_earlier(resume, pipeline, session_dir)
+        planned = _plan(pipeline, params, earlier, checkpoint=checkpoint)
+        settings = _settings(planned.project)
+        name = adapter or (earlier and earlier.adapter) or settings.default
+        backend = _create_adapter(name, {**settings.options.get(name, {}), **given})
+        fallbacks = [_fallback(other, settings) for other in fallback or settings.fallback if other != name]
         cancellation.raise_if_requested()
-        session = _create_session(planned, adapter, session_dir)
+        session = _take_up(earlier, planned, force=force) or _create_session(planned, name, session_dir, checkpoint)
         teller = choose_teller({step.id: step.driver for step in planned.plan.steps}, quiet=quiet, verbose=verbose)
         if not quiet:
             _tell_start(planned, session)
         result = _run(
-            planned, backend, session, teller, cancellation, adapter, fallbacks, environment, how, timeout, verbose
+            planned, backend, session, teller, cancellation, name, fallbacks, environment, how, timeout, verbose
         )
     return _show(result, as_json=as_json, quiet=quiet, verbose=verbose)
 
@@ -110,33 +123,61 @@ def _choose_allocator() -> None:
         os.environ.setdefault("JE_ARROW_MALLOC_CONF", "dirty_decay_ms:50,muzzy_decay_ms:0")
 
 
-def _options(parallel: int | None, max_memory: str | None) -> RunOptions:
+def _options(parallel: int | None, max_memory: str | None, *, resume: bool) -> RunOptions:
     from osiris.core.execution_adapter import RunOptions
 
     if max_memory is None:
-        return RunOptions(parallel=parallel)
+        return RunOptions(parallel=parallel, resume=resume)
     from osiris.core.planning import read_size
 
     size = read_size(max_memory)
     if size is None:
         raise UsageError(f"--max-memory {max_memory!r} is no size", hint="write it as 500MB, 2GB or 1GiB")
-    return RunOptions(parallel=parallel, max_memory=size)
+    return RunOptions(parallel=parallel, max_memory=size, resume=resume)
 
 
-def _create_adapter(name: str, options: Mapping[str, str]) -> ExecutionAdapter:
+def _settings(project: Path) -> AdapterSettings:
+    from osiris.cli.settings import read_settings
+
+    return read_settings(project).adapters
+
+
+def _plan(
+    pipeline: Path | None, params: Mapping[str, str], earlier: Earlier | None, *, checkpoint: bool
+) -> PlannedPipeline:
+    if earlier is None:
+        file = find_pipeline(pipeline)
+        return plan_pipeline(file, find_project(file), params, checkpoint=checkpoint)
+    file = pipeline or earlier.file
+    planned = plan_pipeline(
+        file, find_project(file), earlier.params(params), checkpoint=checkpoint or earlier.checkpoint
+    )
+    return replace(planned, base_dir=earlier.base_dir or planned.base_dir)
+
+
+def _take_up(earlier: Earlier | None, planned: PlannedPipeline, *, force: bool) -> Session | None:
+    if earlier is not None:
+        earlier.session.resume(planned.manifest, planned.plan, force=force)
+        return earlier.session
+    if force:
+        raise UsageError("--force is for --resume", hint="add --resume, or leave it out")
+    return None
+
+
+def _create_adapter(name: str, options: Mapping[str, Any]) -> ExecutionAdapter:
     from osiris.core.adapter_factory import AdapterFactory
 
     return AdapterFactory.create(name, **options)
 
 
-def _fallback(name: str) -> LifecycleFallback:
+def _fallback(name: str, settings: AdapterSettings) -> LifecycleFallback:
     from osiris.core.adapter_factory import AdapterFactory
 
     AdapterFactory.spec(name)  # a name that nobody offers is a mistake now, not when it is needed
-    return name, lambda: AdapterFactory.create(name)
+    return name, lambda: AdapterFactory.create(name, **settings.options.get(name, {}))
 
 
-def _create_session(planned: PlannedPipeline, adapter: str, session_dir: Path | None) -> Session:
+def _create_session(planned: PlannedPipeline, adapter: str, session_dir: Path | None, checkpoint: bool) -> Session:
     from osiris.core.session import Session
 
     return Session.create(
@@ -147,6 +188,7 @@ def _create_session(planned: PlannedPipeline, adapter: str, session_dir: Path | 
         plan=planned.plan,
         # Without the options: values of --param and --adapter-option may be secrets.
         command=("osiris", "run", str(planned.file)),
+        origin={"file": str(planned.file.resolve()), "base_dir": str(planned.base_dir), "checkpoint": checkpoint},
     )
 
 

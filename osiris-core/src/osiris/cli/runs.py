@@ -13,7 +13,7 @@ from osiris.cli import figures, terminal
 from osiris.cli.completion import complete_sessions
 from osiris.cli.options import Json, SessionDir
 from osiris.cli.project import find_project, sessions_root
-from osiris.cli.summary import STYLES, nearby, write_summary
+from osiris.cli.summary import STYLES, nearby, write_summary, write_way_on
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, tell, write
 from osiris.core.errors import UsageError
@@ -117,6 +117,8 @@ def _write_unfinished(session: Session) -> None:
     done = events["step_complete"]
     write(f"{session.info.status}: {figures.count(done, 'step')} finished, {events['step_start'] - done} not")
     write(f"session: {nearby(session.dir)}")
+    if session.info.status == "interrupted":
+        write_way_on(session.id)
 
 
 def _local(started: str) -> str:

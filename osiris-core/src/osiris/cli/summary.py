@@ -11,7 +11,7 @@ from osiris.cli import figures, terminal
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, styled, write
 
-__all__ = ["STYLES", "nearby", "write_summary"]
+__all__ = ["STYLES", "nearby", "write_summary", "write_way_on"]
 
 STYLES = {
     "success": "green",
@@ -43,6 +43,9 @@ def write_summary(result: Mapping[str, Any]) -> None:
         f"{headline}: {done:,} of {figures.count(total, 'step')}, {figures.rows(result.get('total_rows', 0))}"
         f" in {figures.duration(result.get('duration_ms', 0))}"
     )
+    restored = sum(step.get("restored") is True for step in steps)
+    if restored:
+        write(f"resumed: {figures.count(restored, 'step')} had ended well before")
     _write_skipped(steps)
     for output in result.get("outputs") or ():
         write(f"output:  {_output(output)}")
@@ -50,6 +53,13 @@ def write_summary(result: Mapping[str, Any]) -> None:
     if artifacts:
         write(f"kept:    {figures.count(len(artifacts), 'artifact')} in the session's artifacts folder")
     write(f"session: {nearby(result['session_dir'])}")
+    if status != "success":
+        write_way_on(str(result["session_id"]))
+
+
+def write_way_on(session_id: str) -> None:
+    """Say how a run that did not end well goes on."""
+    write(f"resume:  osiris run --resume {clean(session_id[-6:])}")
 
 
 def _write_skipped(steps: Sequence[Mapping[str, Any]]) -> None:

@@ -78,12 +78,14 @@ class RunOptions:
         prefetch_bytes: Bytes that one stream may be ahead of its reader.
         max_memory: Bytes of resident memory beyond which the run is stopped; before that, what waits goes to disk.
             None: what the manifest's ``limits`` say.
+        resume: Whether to go on where an earlier run in the same session folder stopped.
     """
 
     parallel: int | None = None
     memory_budget: int = 256 * 1024 * 1024
     prefetch_bytes: int = 16 * 1024 * 1024
     max_memory: int | None = None
+    resume: bool = False
 
 
 class ExecutionContext:

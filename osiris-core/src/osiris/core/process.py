@@ -1,4 +1,4 @@
-"""What the operating system says of a process: its memory, and when it started.
+"""What the operating system says of a process: its memory, when it started, and what it holds.
 
 On Linux two small files answer both; importing psutil would cost a small run 10 ms.
 """
@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["resident_bytes", "started_at"]
+from osiris.core.errors import ExecutionError, UsageError
+
+__all__ = ["held", "resident_bytes", "started_at"]
 
 _GONE = (b"Z", b"X")  # a killed process whose parent has not looked yet is still listed
 
@@ -38,6 +43,58 @@ def started_at(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except (psutil.Error, ValueError, OverflowError):
         return None
+
+
+@contextmanager
+def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold a lock file while the block runs: one process at a time, and none that has died.
+
+    Args:
+        path: The file; made where it is missing. It stays, because removing it would let two in.
+        patience: Seconds to wait for whoever holds it.
+
+    Raises:
+        UsageError: Somebody else holds it (code ``session.in_use``).
+        ExecutionError: The file cannot be made (code ``session.unwritable``).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ExecutionError(
+            f"the session folder cannot be written: {path.parent}: {error.strerror or error}",
+            hint="check permissions and free space, or choose another folder with --session-dir",
+            code="session.unwritable",
+            path=str(path.parent),
+        ) from error
+    try:
+        deadline = time.monotonic() + patience
+        while not _locked(file):
+            if time.monotonic() >= deadline:
+                raise UsageError(
+                    f"another process is running in {path.parent}",
+                    hint="wait for it, or stop it; 'osiris runs list' shows what runs",
+                    code="session.in_use",
+                    path=str(path.parent),
+                )
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(file)
+
+
+def _locked(file: int) -> bool:
+    if sys.platform == "win32":  # no lock that ends with its process there: the state file has to do
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: the state file has to do
+        return True
+    return True
 
 
 def _linux_start(pid: int) -> float | None:

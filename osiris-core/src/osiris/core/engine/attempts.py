@@ -6,7 +6,8 @@ import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from osiris.core.engine.stage import RunState, StageRun
+from osiris.core.engine.stage import StageRun
+from osiris.core.engine.state import RunState
 from osiris.core.errors import OsirisError, RunCancelledError
 from osiris.core.planning import RetryPolicy, Stage
 
@@ -29,7 +30,7 @@ class StageAttempts:
         self.stage = stage
         self._state = state
         self._number = 0
-        self._run = StageRun(stage, state, 1)
+        self._run = StageRun(stage, state, 1, again=state.settings.options.resume)
         self._stopped: tuple[str, str | None] | None = None
         self._woken = threading.Event()
 
@@ -71,7 +72,7 @@ class StageAttempts:
         if self._number > 1:
             for step_id in self.stage.steps:
                 self._state.report.steps[step_id].restart()
-            self._run = StageRun(self.stage, self._state, self._number)
+            self._run = StageRun(self.stage, self._state, self._number, again=True)
             if self._stopped is not None:
                 self._run.stop(*self._stopped)
         error = self._run.execute()

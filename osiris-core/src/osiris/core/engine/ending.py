@@ -1,8 +1,9 @@
-"""How a step's end is told, and how an exception becomes an error that names its step."""
+"""How a step's begin and end are told, and how an exception becomes an error that names its step."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from osiris.core.engine.report import StepReport
@@ -10,7 +11,10 @@ from osiris.core.engine.settings import EventDoor
 from osiris.core.errors import OsirisError, RunCancelledError, StepError
 from osiris.core.planning import PlannedStep
 
-__all__ = ["aborted", "attributed", "tell_complete", "tell_failed", "tell_skipped"]
+__all__ = ["aborted", "attributed", "tell_complete", "tell_failed", "tell_restored", "tell_skipped", "tell_start"]
+
+_MOST_WORDS = 2_000
+_MOST_TRACEBACK = 100_000
 
 
 def attributed(step: PlannedStep, raised: BaseException) -> StepError:
@@ -25,7 +29,8 @@ def attributed(step: PlannedStep, raised: BaseException) -> StepError:
     else:
         frame = traceback.extract_tb(raised.__traceback__)[-1:]
         place = f" ({frame[0].filename}:{frame[0].lineno})" if frame else ""
-        text = f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__
+        said = _said(raised)
+        text = f"{type(raised).__name__}: {said}" if said else type(raised).__name__
         wrapped = StepError(
             f"step {step.id!r} ({step.driver}) raised {text}{place}",
             hint="the traceback is in events.jsonl of the session, and shown with --verbose",
@@ -37,9 +42,31 @@ def attributed(step: PlannedStep, raised: BaseException) -> StepError:
     return wrapped
 
 
+def _said(raised: BaseException) -> str:
+    """The exception's words; drivers' exceptions may have none, or a whole file of them."""
+    try:
+        return _shortened(str(raised), _MOST_WORDS)
+    except Exception:
+        return ""
+
+
+def _shortened(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} ... ({len(text):,} characters) ... {text[-most // 2 :]}"
+
+
 def aborted(reason: str) -> StepError:
     """The error of a step that was stopped for something that is not its own doing."""
     return StepError(f"stopped: {reason}", code="step.aborted")
+
+
+def tell_start(report: StepReport, door: EventDoor, inputs: Sequence[str] = (), attempt: int = 1) -> None:
+    """The step begins; ``inputs`` are the steps that feed it."""
+    told: dict[str, Any] = {"step_id": report.id, "driver": report.driver, "inputs": list(inputs)}
+    if attempt > 1:
+        told["attempt"] = attempt
+    door.log_event("step_start", told)
 
 
 def tell_complete(report: StepReport, door: EventDoor) -> None:
@@ -73,7 +100,7 @@ def tell_failed(report: StepReport, door: EventDoor, error: OsirisError, reason:
         report.status, report.error, report.cause = "failed", error, report.id
         data["error"] = error.to_dict()
         data["retryable"] = error.retryable
-        data["traceback"] = "".join(traceback.format_exception(error))
+        data["traceback"] = _shortened("".join(traceback.format_exception(error)), _MOST_TRACEBACK)
     elif isinstance(error, RunCancelledError):
         report.status, report.reason = "cancelled", error.message
         data["error"] = error.to_dict()
@@ -88,3 +115,11 @@ def tell_skipped(report: StepReport, door: EventDoor, reason: str, caused_by: st
     """The step was never started."""
     report.status, report.reason, report.cause = "skipped", reason, caused_by
     door.log_event("step_skipped", {"step_id": report.id, "reason": reason})
+
+
+def tell_restored(report: StepReport, door: EventDoor, reason: str) -> None:
+    """The step is not run: an earlier run in the same session has ``finished`` it, or an attempt has ``committed``."""
+    report.status, report.restored = "success", True
+    told: dict[str, Any] = {"step_id": report.id, "driver": report.driver, "reason": reason}
+    told |= {"rows_in": report.rows_in, "rows_out": report.rows_out, "bytes_out": report.bytes_out}
+    door.log_event("step_restored", told)

@@ -41,6 +41,8 @@ class StepReport:
     cause: str | None = None
     """The step whose failure kept this one from success; itself where it failed."""
     attempts: int = 1
+    restored: bool = False
+    """Whether it was not run, because it had ended well before, in the same session."""
 
     def restart(self) -> None:
         """Forget what a failed attempt counted."""
@@ -78,6 +80,8 @@ class StepReport:
             found["rows_written"] = self.rows_written
         if self.attempts > 1:
             found["attempts"] = self.attempts
+        if self.restored:
+            found["restored"] = True
         if self.reason is not None:
             found["reason"] = self.reason
         return found

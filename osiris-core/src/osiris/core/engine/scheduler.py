@@ -6,23 +6,31 @@ import heapq
 import os
 import shutil
 import threading
+from collections.abc import Collection, Mapping
+from contextlib import closing
 from time import monotonic
 
 from osiris.core.engine.attempts import StageAttempts
 from osiris.core.engine.ending import tell_skipped
+from osiris.core.engine.progress import Progress, read_progress
 from osiris.core.engine.report import RunReport, StepReport
 from osiris.core.engine.resources import ResourceSampler
+from osiris.core.engine.resumption import Resumption
 from osiris.core.engine.settings import EventDoor, RunSettings
-from osiris.core.engine.stage import RunState
+from osiris.core.engine.state import RunState
 from osiris.core.engine.store import DatasetStore
 from osiris.core.errors import ExecutionError, OsirisError, RunCancelledError, UsageError
 from osiris.core.execution_adapter import PreparedRun
-from osiris.core.planning import Plan, Stage
+from osiris.core.planning import Plan, Stage, driver_versions, step_fingerprints
+from osiris.core.process import held
 
 __all__ = ["run"]
 
 _CROWDED = 0.005
 """Seconds after a stage's begin in which no other one is begun beside it."""
+
+_LOCK_PATIENCE = 30.0
+"""Seconds that a resumed run waits for the worker of a killed one to notice that nobody is there any more."""
 
 _CANCEL_PATIENCE = 15.0
 """Seconds that running stages get to end after a request to stop; then they are left behind."""
@@ -58,11 +66,19 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
     # A quarter of what the process may take: the rest is for libraries, streams and queries.
     budget = min(settings.options.memory_budget, limit // 4) if limit else settings.options.memory_budget
     store = DatasetStore(temp_root / "store", budget, plan.limits.disk)
-    scheduler = _Scheduler(RunState(plan, prepared, settings, context, report, store))
-    sampler = ResourceSampler(context, limit, short=scheduler.save_memory, exceeded=scheduler.exceed_memory)
+    fingerprints = step_fingerprints(plan, driver_versions(plan))
     try:
-        with sampler:
-            scheduler.run()
+        with held(settings.session_dir / "engine.lock", patience=_LOCK_PATIENCE if settings.options.resume else 0.0):
+            if temp_root.exists():  # of a run that was killed
+                shutil.rmtree(temp_root, ignore_errors=True)
+            progress = Progress(settings.session_dir, fingerprints, fresh=not settings.options.resume)
+            state = RunState(plan, prepared, settings, context, report, store, progress)
+            over = _take_up(state, fingerprints) if settings.options.resume else set()
+            scheduler = _Scheduler(state, over)
+            sampler = ResourceSampler(context, limit, short=scheduler.save_memory, exceeded=scheduler.exceed_memory)
+            with closing(progress), sampler:
+                scheduler.run()
+            shutil.rmtree(state.checkpoints.folder, ignore_errors=True)  # nobody will need them
     except OsirisError as error:
         report.error = error
         report.status = "cancelled" if isinstance(error, RunCancelledError) else "failed"
@@ -74,17 +90,31 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
     return report
 
 
+def _take_up(state: RunState, fingerprints: Mapping[str, str]) -> set[int]:
+    """Put back what earlier runs of the session have done; gives the stages that need not run."""
+    finished = read_progress(state.settings.session_dir)
+    resumption = Resumption(state.plan, finished, fingerprints, state.checkpoints, state.door)
+    state.written.update(resumption.written())
+    for before in state.written.values():
+        state.report.outputs.extend(dict(output) for output in before.outputs)
+    done = [step_id for stage in state.plan.stages if stage.index in resumption.over for step_id in stage.steps]
+    state.door.log_event("run_resumed", {"steps_finished": len(done), "steps_total": len(state.plan.steps)})
+    resumption.restore(state.report, state.store)
+    return resumption.over
+
+
 class _Scheduler:
     """Worker threads take stages from a heap; the caller's thread only waits, so that signals reach it."""
 
-    def __init__(self, state: RunState) -> None:
+    def __init__(self, state: RunState, over: Collection[int]) -> None:
         self._state = state
-        stages = state.plan.stages
-        self._waiting = {stage.index: len(stage.after) for stage in stages}
+        stages = [stage for stage in state.plan.stages if stage.index not in over]
+        self._waiting = {stage.index: sum(index not in over for index in stage.after) for stage in stages}
         self._followers: dict[int, list[int]] = {stage.index: [] for stage in stages}
         for stage in stages:
             for index in stage.after:
-                self._followers[index].append(stage.index)
+                if index not in over:
+                    self._followers[index].append(stage.index)
         self._stages: dict[int, Stage] = {stage.index: stage for stage in stages}
         self._ready = [index for index, count in self._waiting.items() if count == 0]
         heapq.heapify(self._ready)

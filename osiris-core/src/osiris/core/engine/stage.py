@@ -3,51 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
-
-from osiris.core.connections import fill
 from osiris.core.dataset import Dataset
-from osiris.core.engine.breaker import Breakers
-from osiris.core.engine.ending import aborted, attributed, tell_complete, tell_failed, tell_skipped
-from osiris.core.engine.report import RunReport
-from osiris.core.engine.settings import EventDoor, RunSettings
+from osiris.core.engine.commits import committed, find_commit
+from osiris.core.engine.ending import (
+    aborted,
+    attributed,
+    tell_complete,
+    tell_failed,
+    tell_restored,
+    tell_skipped,
+    tell_start,
+)
+from osiris.core.engine.progress import Kept
+from osiris.core.engine.report import StepReport
+from osiris.core.engine.state import RunState
 from osiris.core.engine.step import StepRun, StepThread
 from osiris.core.engine.step_context import EngineStepContext
-from osiris.core.engine.store import DatasetStore
 from osiris.core.errors import OsirisError, RunCancelledError, StepError
-from osiris.core.execution_adapter import PreparedRun
-from osiris.core.planning import Edge, Plan, PlannedStep, Stage
+from osiris.core.planning import Edge, PlannedStep, Stage
 
-__all__ = ["RunState", "StageRun"]
+__all__ = ["StageRun"]
 
 _STOP_PATIENCE = 10.0
 """Seconds that a step gets to return once its stream is not wanted any more."""
-
-
-class RunState:
-    """What all stages of a run share."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        prepared: PreparedRun,
-        settings: RunSettings,
-        door: EventDoor,
-        report: RunReport,
-        store: DatasetStore,
-    ) -> None:
-        self.plan = plan
-        self.prepared = prepared
-        self.settings = settings
-        self.door = door
-        self.report = report
-        self.store = store
-        self.breakers = Breakers(plan.breaker, door)
-        self.secrets = {f"${{{name}}}": value for name, value in prepared.environment.items()}
-        self.temp_root = settings.session_dir / "tmp" / "steps"
 
 
 class StageRun:
@@ -57,12 +37,15 @@ class StageRun:
         stage: What to run.
         state: The run.
         attempt: Which attempt it is, from 1.
+        again: Whether its writers may have written already, in an earlier attempt or process.
     """
 
-    def __init__(self, stage: Stage, state: RunState, attempt: int) -> None:
+    def __init__(self, stage: Stage, state: RunState, attempt: int, *, again: bool = False) -> None:
         self.stage = stage
         self._state = state
         self._attempt_number = attempt
+        self._again = again
+        self._kept: dict[str, dict[str, Kept]] = {}
         self._runs: dict[str, StepRun] = {}
         self._threads: dict[str, StepThread] = {}
         self._streams: dict[str, Dataset] = {}
@@ -93,6 +76,10 @@ class StageRun:
             else:
                 error = self._go()
         cause = self._cause(error)
+        for step_id in self._state.written_in(self.stage):
+            self._state.written[step_id].restore(self._state.report.steps[step_id])
+        if cause is None:  # on disk before anybody hears of it
+            self._state.keep_progress(self.stage.steps, self._kept)
         self._tell_ends(cause)
         self._leave_connections(cause)
         if cause is not None:
@@ -110,10 +97,13 @@ class StageRun:
     def _go(self) -> BaseException | None:
         error: BaseException | None = None
         try:
-            for step_id in self.stage.steps:
-                self._refuse_to_go_on()
-                self._start(self._state.plan.by_id[step_id])
-            self._keep_side_outputs()
+            if self._again:
+                self._find_commits()
+            if not self._state.is_done(self.stage):
+                for step_id in self.stage.steps:
+                    self._refuse_to_go_on()
+                    self._start(self._state.plan.by_id[step_id])
+                self._keep_side_outputs()
         except BaseException as raised:  # every way to fail ends in the report
             error = raised
         finally:
@@ -176,6 +166,20 @@ class StageRun:
         if self._late is not None:  # a step that feeds others has run out of time
             raise self._late
 
+    def _find_commits(self) -> None:
+        """Ask the writers whether they have written; that is not asked of who is known to have."""
+        state = self._state
+        for step_id in self.stage.steps:
+            step = state.plan.by_id[step_id]
+            if step.spec.role != "writer" or step_id in state.written:
+                continue
+            self._current = step
+            self._refuse_to_go_on()
+            facts = find_commit(step, state.configured(step), state.settings, state.door)
+            if facts is not None:
+                state.written[step_id] = written = committed(step_id, facts)
+                state.report.outputs.extend(dict(output) for output in written.outputs)
+
     def _start(self, step: PlannedStep) -> None:
         self._current = step
         # Only now: steps that wait for no stream call their drivers at the same time, to connect or to look at files.
@@ -183,6 +187,9 @@ class StageRun:
             if edge.kind == "stream":
                 self._streams[edge.producer] = self._threads[edge.producer].output()
         uses = self._state.plan.uses[step.id]
+        if step.id in self._state.written:
+            self._pass_by(step)
+            return
         run = self._open(step, uses)
         inputs = self._inputs(step, run)
         if any(edge.kind == "stream" for edge in uses):
@@ -194,31 +201,35 @@ class StageRun:
         self._settle(run, "df", uses)
         self._refuse_lost_rows(run)
 
+    def _pass_by(self, step: PlannedStep) -> None:
+        """A writer that has written: what streams to it is read to its end all the same, for who else reads it."""
+        state, unseen = self._state, StepReport(step.id, step.driver)
+        ctx = EngineStepContext(unseen, state.settings, state.door, state.temp_root, None, [])
+        run = self._runs[step.id] = StepRun(step, {}, ctx, unseen, self._blame)
+        for value in self._inputs(step, run).values():
+            if isinstance(value, Dataset):
+                for _ in value.batches():
+                    ctx.raise_if_cancelled()
+
     def _open(self, step: PlannedStep, uses: tuple[Edge, ...]) -> StepRun:
         state = self._state
         report = state.report.steps[step.id]
         report.status = "running"
-        config = dict(state.prepared.configs.get(step.id, step.config))
-        reference = connection = config.pop("resolved_connection", None)
-        # Also without secrets: this is where `$${` becomes `${`.
-        config, connection = fill(config, state.secrets), fill(connection, state.secrets)
+        configured = state.configured(step)
+        connection = configured.connection
         ctx = EngineStepContext(report, state.settings, state.door, state.temp_root, connection, state.report.outputs)
-        run = StepRun(step, config, ctx, report, self._blame)
+        run = StepRun(step, configured.config, ctx, report, self._blame)
         run.used = frozenset(edge.output for edge in uses)
         self._runs[step.id] = run
         if state.settings.cancellation.requested or self._stopped is not None:
             # Whoever asked to stop did so between the last look and the line above, and did not see this step.
             ctx.cancellation.request("stopped before it began")
-        producers = [edge.producer for edge in step.inputs.values()]
-        told: dict[str, Any] = {"step_id": step.id, "driver": step.driver, "inputs": producers}
-        if self._attempt_number > 1:
-            told["attempt"] = self._attempt_number
-        state.door.log_event("step_start", told)
+        tell_start(report, state.door, [edge.producer for edge in step.inputs.values()], self._attempt_number)
         if connection is not None:
-            told = {"step_id": step.id, "family": step.spec.connection_family, "connection": _name(config)}
+            told = {"step_id": step.id, "family": step.spec.connection_family, "connection": configured.name}
             state.door.log_event("connection_resolved", told)
-            state.breakers.enter(reference, _name(config))
-            self._entered[step.id] = (reference, _name(config))
+            state.breakers.enter(configured.reference, configured.name)
+            self._entered[step.id] = (configured.reference, configured.name)
         if step.policy.timeout is not None:
             run.limit_time(step.policy.timeout, self._time_out)
         return run
@@ -236,7 +247,7 @@ class StageRun:
             elif step.spec.input_form == "stream":
                 inputs[name] = run.input_stream(name, kept)
             else:
-                inputs[name] = _whole(kept, step, run)
+                inputs[name] = run.input_whole(kept)
         return inputs
 
     def _settle(self, run: StepRun, name: str, uses: tuple[Edge, ...]) -> None:
@@ -251,15 +262,28 @@ class StageRun:
                 step_id=run.step.id,
             )
         output = run.outputs.get(name)
-        if users:
+        if users and isinstance(output, Dataset) and run.step.policy.checkpoint:
+            self._checkpoint(run.step.id, name, output, len(users))
+        elif users:
             self._state.store.put(run.step.id, output, output=name, uses=len(users))
+            if not isinstance(output, Dataset):
+                self._kept.setdefault(run.step.id, {})[name] = Kept(value=output)
         elif isinstance(output, Dataset):
             for _ in output.batches():
                 run.ctx.raise_if_cancelled()
 
+    def _checkpoint(self, step_id: str, name: str, output: Dataset, uses: int) -> None:
+        checkpoints = self._state.checkpoints
+        file = checkpoints.path(step_id, name)
+        rows = self._state.store.keep(step_id, output, file, output=name, uses=uses)
+        kept = checkpoints.seal(file, rows)
+        self._kept.setdefault(step_id, {})[name] = kept
+        told = {"step_id": step_id, "output": name, "rows": rows, "bytes": file.stat().st_size}
+        self._state.door.log_event("checkpoint_saved", told)
+
     def _keep_side_outputs(self) -> None:
         # Only now: a driver may fill its "rejects" while its "df" is being read.
-        for run in self._runs.values():
+        for run in list(self._runs.values()):
             for name in run.used - {"df"}:
                 self._settle(run, name, self._state.plan.uses[run.step.id])
             self._refuse_lost_rows(run)
@@ -306,24 +330,16 @@ class StageRun:
     def _tell_ends(self, error: OsirisError | None) -> None:
         failed = error.facts.get("step_id") if isinstance(error, StepError) else None
         reason, caused_by = self._stopped or (f"step {failed!r} failed" if failed else "the run was cancelled", failed)
+        done = error is None and self._state.is_done(self.stage)
         for step_id in self.stage.steps:
             report = self._state.report.steps[step_id]
-            if step_id not in self._runs:
+            if done or step_id in self._state.written:
+                tell_restored(report, self._state.door, "committed")
+            elif step_id not in self._runs and step_id != failed:
                 tell_skipped(report, self._state.door, reason, caused_by)
             elif error is None:
                 tell_complete(report, self._state.door)
             else:
+                if step_id not in self._runs:  # it did not answer whether it had committed
+                    tell_start(report, self._state.door)
                 tell_failed(report, self._state.door, error, reason, caused_by)
-
-
-def _whole(kept: Dataset, step: PlannedStep, run: StepRun) -> Any:
-    """A stored dataset as one table or frame; a fresh one for each user, so that nobody changes another's."""
-    table: pa.Table = kept.table()
-    run.report.rows_in += table.num_rows
-    run.report.bytes_in += table.nbytes
-    return Dataset.from_table(table).to_pandas() if step.spec.input_form == "pandas" else table
-
-
-def _name(config: Mapping[str, Any]) -> str | None:
-    name = config.get("connection")
-    return name if isinstance(name, str) else None

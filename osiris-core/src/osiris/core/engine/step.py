@@ -109,6 +109,13 @@ class StepRun:
 
         return dataset.observed(count, reported)
 
+    def input_whole(self, kept: Dataset) -> Any:
+        """A stored dataset as one table or frame; a fresh one for each user, so that nobody changes another's."""
+        table: pa.Table = kept.table()
+        self.report.rows_in += table.num_rows
+        self.report.bytes_in += table.nbytes
+        return Dataset.from_table(table).to_pandas() if self.step.spec.input_form == "pandas" else table
+
     def output_stream(self, dataset: Dataset) -> Dataset:
         """The dataset as this step's output: counted, and failures while it is read blamed on this step."""
         counted = _Once()
@@ -118,6 +125,7 @@ class StepRun:
             try:
                 with _closing(batches):
                     for batch in batches:
+                        _check(batch, dataset.schema)
                         if first:
                             report.rows_out += batch.num_rows
                             report.bytes_out += batch.nbytes
@@ -214,6 +222,20 @@ def _closing(batches: Iterator[pa.RecordBatch]) -> Iterator[None]:
         yield
     finally:
         _close(batches)
+
+
+def _check(batch: pa.RecordBatch, schema: pa.Schema) -> None:
+    found = batch.schema
+    if found != schema and (found.names != schema.names or found.types != schema.types):
+        raise StepError(
+            f"the stream was said to have {_columns(schema)}, but a batch has {_columns(found)}",
+            hint="a driver's batches must all have the schema that its dataset was made with",
+            code="driver.bad_batch",
+        )
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema) or "no columns"
 
 
 class StepThread:

@@ -31,6 +31,8 @@ class _Kept:
     uses: int
     size: int = 0
     file: Path | None = None
+    stays: bool = False
+    """Whether the file outlives its last user."""
 
 
 class DatasetStore:
@@ -62,6 +64,29 @@ class DatasetStore:
         kept = self._keep(value, uses) if isinstance(value, Dataset) else _Kept(value, uses)
         with self._lock:
             self._kept[step_id, output] = kept
+
+    def keep(self, step_id: str, dataset: Dataset, file: Path, *, output: str = "df", uses: int = 1) -> int:
+        """As :meth:`put`, but into ``file``, which outlives its last user; gives the rows. It is whole or not there.
+
+        Raises:
+            ExecutionError: The disk is full (code ``store.spool_failed``).
+            BaseException: What reading the dataset raised; nothing is kept then.
+        """
+        draft = file.with_name(f".{file.name}.draft")
+        try:
+            rows = self._fill(_SpoolFile(draft, dataset.schema), dataset.batches())
+        finally:
+            dataset.close()
+        draft.replace(file)
+        self.restore(step_id, file, rows, output=output, uses=uses)
+        return rows
+
+    def restore(self, step_id: str, file: Path, rows: int, *, output: str = "df", uses: int = 1) -> None:
+        """Take over what :meth:`keep` wrote, perhaps in an earlier process."""
+        with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
+            schema = reader.schema
+        with self._lock:
+            self._kept[step_id, output] = _Kept(_mapped(file, schema, rows), uses, file=file, stays=True)
 
     def get(self, step_id: str, *, output: str = "df") -> Any:
         """What was put: a Dataset that can be read any number of times, or a plain value.
@@ -158,20 +183,22 @@ class DatasetStore:
         with self._lock:
             self._files += 1
             file = self._dir / f"spool-{self._files}.arrows"
+        return file, self._fill(_SpoolFile(file, schema), batches)
+
+    def _fill(self, target: _SpoolFile, batches: Iterator[pa.RecordBatch]) -> int:
         rows = 0
-        target = _SpoolFile(file, schema)
         try:
             for batch in batches:
-                self._take_disk(batch.nbytes)
+                self._take_disk(batch.nbytes, target.path.parent)
                 target.write(batch)
                 rows += batch.num_rows
             target.close()
         except BaseException:
             target.discard()
             raise
-        return file, rows
+        return rows
 
-    def _take_disk(self, size: int) -> None:
+    def _take_disk(self, size: int, folder: Path) -> None:
         # Counted up only: what is released makes room in fact, which the reserve below sees.
         with self._lock:
             before, self._on_disk = self._on_disk, self._on_disk + size
@@ -183,10 +210,10 @@ class DatasetStore:
                 limit=self._disk_limit,
             )
         if before // _LOOK_EVERY != (before + size) // _LOOK_EVERY or before == 0:
-            free = shutil.disk_usage(self._dir).free
+            free = shutil.disk_usage(folder).free
             if free < size + _RESERVE:
                 raise ExecutionError(
-                    f"the disk is nearly full: {free:,} bytes are left where {self._dir} is",
+                    f"the disk is nearly full: {free:,} bytes are left where {folder} is",
                     hint="free space there, or choose another place with --session-dir",
                     code="store.disk_full",
                     free=free,
@@ -200,7 +227,7 @@ class _SpoolFile:
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path = path
+        self.path = path
         with self._disk_errors():
             # Private, because it holds the user's data.
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -220,7 +247,7 @@ class _SpoolFile:
     def discard(self) -> None:
         with suppress(ExecutionError):  # closing writes the end mark, which fails again on a full disk
             self.close()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -229,7 +256,7 @@ class _SpoolFile:
         except OSError as error:
             raise ExecutionError(
                 f"cannot keep intermediate data on disk: {error.strerror or error}",
-                hint=f"free space where {self._path.parent} is, or raise the memory budget",
+                hint=f"free space where {self.path.parent} is, or raise the memory budget",
                 code="store.spool_failed",
             ) from error
 
@@ -244,5 +271,5 @@ def _mapped(file: Path, schema: pa.Schema, rows: int) -> Dataset:
 
 def _drop(kept: _Kept) -> None:
     kept.value = None
-    if kept.file is not None:
+    if kept.file is not None and not kept.stays:
         kept.file.unlink(missing_ok=True)

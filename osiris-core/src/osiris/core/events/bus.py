@@ -80,9 +80,9 @@ class Sink(Protocol):
 
 OWN_EVENTS = frozenset(
     {f"{phase}_{end}" for phase in ("run", "prepare", "execute", "collect") for end in ("start", "complete", "failed")}
-    | {f"step_{what}" for what in ("start", "progress", "complete", "failed", "skipped", "retry")}
+    | {f"step_{what}" for what in ("start", "progress", "complete", "failed", "skipped", "retry", "restored")}
     | {"circuit_opened", "circuit_half_open", "circuit_reopened", "circuit_closed", "memory_short"}
-    | {"adapter_fallback"}
+    | {"adapter_fallback", "run_resumed", "checkpoint_saved", "checkpoint_damaged"}
     | {"run_cancelled", "connection_resolved", "output_written", "artifact_created"}
     | {"execution_interrupted", "cleanup_complete", "sink_dropped"}
 )
@@ -132,16 +132,23 @@ class EventBus:
         session_id: Goes into every record.
         redact: Applied to the data of every record before anybody sees it (secret values become ``***``).
             It gets plain JSON values only, so that no secret hides in an object whose text is made later.
+        after: The last ``seq`` that was given before: a resumed session goes on counting.
     """
 
-    def __init__(self, session_id: str, *, redact: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        redact: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
+        after: int = 0,
+    ) -> None:
         self.session_id = session_id
         # Not `redact or dict`: a redactor that has nothing to replace yet may well be false.
         self._redact: Callable[[Mapping[str, Any]], dict[str, Any]] = dict if redact is None else redact
         self._sinks: list[Sink] = []
         self._events: list[Event] = []
         self._metrics: list[Metric] = []
-        self._seq = 0
+        self._seq = after
         self._untold: deque[tuple[Literal["on_event", "on_metric"], Any]] = deque()
         self._telling = False
         # Re-entrant: a sink may tell something itself.

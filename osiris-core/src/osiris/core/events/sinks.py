@@ -12,7 +12,7 @@ from typing import Any
 from osiris.core.events.bus import Event, Metric
 from osiris.core.events.jsonable import jsonable
 
-__all__ = ["EVENTS_FILE", "METRICS_FILE", "JsonlSink", "read_jsonl"]
+__all__ = ["EVENTS_FILE", "METRICS_FILE", "JsonlFile", "JsonlSink", "read_jsonl"]
 
 EVENTS_FILE = "events.jsonl"
 METRICS_FILE = "metrics.jsonl"
@@ -20,6 +20,45 @@ METRICS_FILE = "metrics.jsonl"
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 # What str.splitlines() and many editors take for the end of a line, and what UTF-8 cannot hold.
 _AWKWARD = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
+
+
+class JsonlFile:
+    """A file of JSON objects, one a line, to append to; a torn last line of a killed process is cut off first.
+
+    Readable by its owner only.
+
+    Args:
+        path: In an existing folder.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._closed = False
+        try:
+            _cut_torn_line(self._file)
+        except OSError:
+            self.close()
+            raise
+
+    def append(self, record: Any) -> None:
+        """Write one object; it is in the file when this returns.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        line = _line(record)
+        written = os.write(self._file, line)
+        while written < len(line):  # a nearly full disk
+            written += os.write(self._file, line[written:])
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._file)
 
 
 class JsonlSink:
@@ -38,28 +77,25 @@ class JsonlSink:
 
     def __init__(self, session_dir: str | os.PathLike[str]) -> None:
         folder = Path(session_dir)
-        self._events = _open(folder / EVENTS_FILE)
+        self._events = JsonlFile(folder / EVENTS_FILE)
         try:
-            self._metrics = _open(folder / METRICS_FILE)
+            self._metrics = JsonlFile(folder / METRICS_FILE)
         except OSError:
-            os.close(self._events)
+            self._events.close()
             raise
-        self._closed = False
 
     def on_event(self, event: Event) -> None:
         """Write one event."""
-        _write(self._events, _line(event))
+        self._events.append(event)
 
     def on_metric(self, metric: Metric) -> None:
         """Write one metric."""
-        _write(self._metrics, _line(metric))
+        self._metrics.append(metric)
 
     def close(self) -> None:
         """Close both files. Idempotent."""
-        if not self._closed:
-            self._closed = True
-            os.close(self._events)
-            os.close(self._metrics)
+        self._events.close()
+        self._metrics.close()
 
 
 def read_jsonl(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -81,16 +117,6 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
             if not isinstance(record, dict):
                 raise ValueError(f"{path}:{number}: not a JSON object")  # noqa: TRY004  # the value is what is wrong
             yield record
-
-
-def _open(path: Path) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        _cut_torn_line(file)
-    except OSError:
-        os.close(file)
-        raise
-    return file
 
 
 def _cut_torn_line(file: int) -> None:
@@ -119,9 +145,3 @@ def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     # A lone surrogate (a file name that is not UTF-8) has no JSON form that all parsers take: it is spelt out.
     return f"\\\\u{code:04x}" if code >= 0xD800 else f"\\u{code:04x}"
-
-
-def _write(file: int, line: bytes) -> None:
-    written = os.write(file, line)
-    while written < len(line):  # a nearly full disk
-        written += os.write(file, line[written:])

@@ -75,6 +75,12 @@ class Manifest(Mapping[str, Any]):
         """The steps in the order of the file."""
         return tuple(self._data["steps"])
 
+    def checkpointed(self) -> Manifest:
+        """The same pipeline, with ``checkpoint: true`` in every step that does not say otherwise."""
+        changed = Manifest({**self._data, "steps": [{"checkpoint": True, **step} for step in self.steps]})
+        changed._report, changed.file, changed.oml = self._report, self.file, self.oml
+        return changed
+
     def to_dict(self) -> dict[str, Any]:
         """A copy as plain dicts and lists, ready for JSON; the same manifest always gives the same text."""
         copied: dict[str, Any] = _copy(self._data)

@@ -22,13 +22,15 @@ TOP_KEYS = (
     "steps",
     "breaker",
     "limits",
-    "adapters",
 )
-STEP_OPTIONS = ("retry", "timeout", "on_error", "checkpoint", "isolation")
+STEP_OPTIONS = ("retry", "timeout", "on_error", "checkpoint")
 STEP_KEYS = ("id", "driver", "config", "inputs", "needs", "description", *STEP_OPTIONS)
 
-# Words that are reserved for what this release cannot do yet. To lift one, take it out of this set.
-NOT_SUPPORTED_YET = frozenset({"checkpoint", "isolation", "adapters"})
+_ELSEWHERE = {
+    "isolation": "the whole run is isolated, with --adapter-option isolation=process or in osiris.yaml",
+    "adapters": "adapters are chosen in osiris.yaml, or with --adapter and --fallback",
+}
+"""What users look for here, and where it is said instead."""
 
 MAX_ID_LENGTH = 100
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -67,13 +69,9 @@ def normalise(
 
 def _check_keys(raw: dict[str, Any], known: Collection[str], path: Path, report: Report) -> None:
     for key in raw:
-        if key in known and key in NOT_SUPPORTED_YET:
-            message = f"{key!r} needs a later osiris-core than this one"
-            report.add("manifest.not_supported_yet", message, (*path, key), "remove it", at_key=True)
-        elif key not in known:
-            near = suggest(key, [word for word in known if word not in NOT_SUPPORTED_YET])
-            usable = ", ".join(word for word in known if word not in NOT_SUPPORTED_YET)
-            hint = f"did you mean {near}?" if near else f"known here: {usable}"
+        if key not in known:
+            near = suggest(key, list(known))
+            hint = _ELSEWHERE.get(key) or (f"did you mean {near}?" if near else f"known here: {', '.join(known)}")
             report.add("manifest.unknown_key", f"unknown key {key!r}", (*path, key), hint, at_key=True)
 
 

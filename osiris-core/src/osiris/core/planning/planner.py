@@ -187,6 +187,7 @@ def _plan(manifest: Manifest, seen: Examination, findings: Findings) -> Plan:
         [edge for index in order for edge in wiring.edges[index].values()],
         readers={step["id"] for step in steps if specs[step["driver"]].input_form == "stream"},
         needs={step["id"]: wiring.needs[index] for step, index in zip(steps, order, strict=True)},
+        kept={step["id"] for step, index in zip(steps, order, strict=True) if policies[index].checkpoint},
     )
     inputs: dict[str, dict[str, Edge]] = {step_id: {} for step_id in after}
     for edge in edges:

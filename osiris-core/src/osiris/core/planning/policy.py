@@ -1,4 +1,4 @@
-"""What a step says about its failures: ``retry``, ``timeout``, ``on_error``."""
+"""What a step says about its failures: ``retry``, ``timeout``, ``on_error``, ``checkpoint``."""
 
 from __future__ import annotations
 
@@ -58,11 +58,13 @@ class StepPolicy:
         retry: None: a failure is final.
         timeout: Seconds for one attempt, from the step's start to the end of its stream; None: no limit.
         on_error: ``continue``: steps that do not depend on it still run; the run fails all the same.
+        checkpoint: Whether what other steps use of its output is kept on disk, so that a resumed run rereads it.
     """
 
     retry: RetryPolicy | None = None
     timeout: float | None = None
     on_error: Literal["stop", "continue"] = "stop"
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +156,15 @@ def read_policy(options: Mapping[str, Any], note: Note) -> StepPolicy:
     if on_error not in ("stop", "continue"):
         note(f"on_error must be stop or continue, but is {describe(on_error)}", ("on_error",), None)
         on_error = "stop"
+    checkpoint = options.get("checkpoint", False)
+    if not isinstance(checkpoint, bool):
+        note(f"checkpoint must be true or false, but is {_shown(checkpoint)}", ("checkpoint",), None)
+        checkpoint = False
     return StepPolicy(
         retry=_read_retry(options.get("retry"), note),
         timeout=_seconds(options.get("timeout"), "timeout", ("timeout",), note, least=0.001),
         on_error=on_error,
+        checkpoint=checkpoint,
     )
 
 

@@ -15,7 +15,12 @@ After = Mapping[str, Sequence[str]]
 
 
 def choose_kinds(
-    after: After, edges: Sequence[Edge], *, readers: Collection[str], needs: Mapping[str, Collection[str]]
+    after: After,
+    edges: Sequence[Edge],
+    *,
+    readers: Collection[str],
+    needs: Mapping[str, Collection[str]],
+    kept: Collection[str] = (),
 ) -> list[Edge]:
     """The edges with their kinds chosen.
 
@@ -27,8 +32,9 @@ def choose_kinds(
         edges: All uses of all outputs.
         readers: The steps that read streams.
         needs: The steps whose end a step needs by its own word.
+        kept: The steps whose outputs are to be kept whole.
     """
-    wanted = _could_stream(edges, readers, needs)
+    wanted = _could_stream([edge for edge in edges if edge.producer not in kept], readers, needs)
     level = _levels(after, wanted)
     return [
         replace(edge, kind="stream")

@@ -72,8 +72,9 @@ class Account:
             return
         if event == "step_start":
             step.status = "running"
-        elif event == "step_complete":
+        elif event in ("step_complete", "step_restored"):
             step.status = "success"
+            step.restored = event == "step_restored"
             for name in _COUNTS:
                 setattr(step, name, data.get(name, 0))
             step.has_rows = step.rows_out > 0

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osiris.core import __version__
-from osiris.core.errors import CollectError, ExecutionError, PrepareError
+from osiris.core.errors import CollectError, ExecutionError, PrepareError, UsageError
 from osiris.core.events.bus import EventBus
 from osiris.core.events.jsonable import jsonable
 from osiris.core.events.sinks import EVENTS_FILE, METRICS_FILE, JsonlSink, read_jsonl
 from osiris.core.execution_adapter import ExecutionContext, RunResult
-from osiris.core.process import started_at
+from osiris.core.planning import driver_versions
+from osiris.core.process import held, started_at
+from osiris.core.session.difference import refuse_changes
+from osiris.core.session.json_file import write_json
 from osiris.core.session.listing import (
     STATE_FILE,
     SessionInfo,
@@ -31,11 +34,12 @@ from osiris.core.session.listing import (
 if TYPE_CHECKING:
     from osiris.core.planning import Plan
 
-__all__ = ["Session", "write_json"]
+__all__ = ["Session"]
 
 Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 _MANIFEST, _PLAN, _RESULT = "manifest.json", "plan.json", "result.json"
+_LOCK = "session.lock"
 
 
 class Session:
@@ -55,6 +59,8 @@ class Session:
         self._plan = plan
         self._redact = _process_redactor() if redact is None else redact
         self._bus: EventBus | None = None
+        self._told_before = 0
+        self._hold = ExitStack()
 
     @classmethod
     def create(
@@ -66,6 +72,7 @@ class Session:
         adapter: str,
         plan: Plan | None = None,
         command: Sequence[str] = (),
+        origin: Mapping[str, Any] | None = None,
         redact: Redact | None = None,
     ) -> Session:
         """Make the folder of a new run below ``root``, which is made where it is missing.
@@ -79,6 +86,7 @@ class Session:
             adapter: Where it runs.
             plan: Where the manifest was planned already; kept as ``plan.json`` and handed to the context.
             command: The command line.
+            origin: What a resumed run needs to find the pipeline again; plain JSON, no secrets.
             redact: What replaces secret values; default the process's own redactor.
 
         Raises:
@@ -94,13 +102,12 @@ class Session:
                 pipeline=pipeline,
                 adapter=adapter,
                 started=_now(),
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                pid_started=started_at(os.getpid()) or 0.0,
-                osiris_version=__version__,
+                **_owner(),
                 command=tuple(command),
+                origin=dict(origin or {}),
             )
             session = cls(info, plan=plan, redact=redact)
+            session._take_hold()
             session._write_state()
             session._write(_MANIFEST, manifest)
             if plan is not None:
@@ -135,6 +142,66 @@ class Session:
             folder = find_session(str(path_or_id), root)
         return cls(read_session(folder), redact=redact)
 
+    def resume(self, manifest: Mapping[str, Any], plan: Plan, *, force: bool = False) -> None:
+        """Take the session up again: this process owns it from now on, and its events are counted on.
+
+        Args:
+            manifest: The pipeline as it is now.
+            plan: What would run now.
+            force: Go on although the pipeline or a driver was changed: steps that differ, and all after them, run
+                again, but a writer that has written does not write again.
+
+        Raises:
+            UsageError: ``session.in_use``: it runs, or somebody else resumes it. ``session.finished``: there is nothing
+                left to do. ``session.changed``: the pipeline or a driver is not what it was; says where.
+            ExecutionError: ``session.unwritable``.
+        """
+        self._take_hold()
+        self._info = read_session(self.dir)
+        if self._info.status == "running":  # on another host: its lock cannot be seen from here
+            raise UsageError(
+                f"session {self.id} is running on {self._info.host}",
+                hint="wait for it; 'osiris runs list' shows what runs",
+                code="session.in_use",
+            )
+        if self._info.status == "success":
+            raise UsageError(
+                f"session {self.id} has ended well: there is nothing to resume",
+                hint="run the pipeline again without --resume",
+                code="session.finished",
+            )
+        if not force:
+            self._refuse_changes(manifest, plan)
+        self._told_before = max(self._last_seq(EVENTS_FILE), self._last_seq(METRICS_FILE))
+        self._plan = plan
+        try:
+            self._info = replace(self._info, status="running", ended=None, **_owner())
+            self._write_state()
+            (self.dir / _RESULT).unlink(missing_ok=True)
+            self._write(_MANIFEST, manifest)
+            self._write(_PLAN, _plan_facts(plan))
+            self.artifacts_dir.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(PrepareError, self.dir, error) from error
+
+    def _refuse_changes(self, manifest: Mapping[str, Any], plan: Plan) -> None:
+        try:
+            before, drivers = self.manifest(), read_object(self.dir / _PLAN).get("drivers", {})
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"session {self.id} does not say what was run: {error}",
+                hint="run the pipeline again without --resume",
+                code="session.unreadable",
+            ) from error
+        refuse_changes(self.id, before, self._redact(jsonable(manifest)), drivers, driver_versions(plan))
+
+    def _take_hold(self) -> None:
+        """Hold the session's lock for as long as this object, or this process, lives."""
+        self._hold.enter_context(held(self.dir / _LOCK))
+
+    def _last_seq(self, name: str) -> int:
+        return max((int(record.get("seq", 0)) for record in read_jsonl(self.dir / name)), default=0)
+
     @property
     def id(self) -> str:
         """The run's id."""
@@ -165,7 +232,7 @@ class Session:
             PrepareError: ``session.unwritable``: the files cannot be opened.
         """
         if self._bus is None and "bus" not in overrides:
-            bus = EventBus(self.id, redact=self._redact)
+            bus = EventBus(self.id, redact=self._redact, after=self._told_before)
             try:
                 bus.subscribe(JsonlSink(self.dir))
             except OSError as error:
@@ -193,9 +260,10 @@ class Session:
             self.close()
 
     def close(self) -> None:
-        """Close the event files. Idempotent."""
+        """Close the event files and let go of the session. Idempotent."""
         if self._bus is not None:
             self._bus.close()
+        self._hold.close()
 
     def manifest(self) -> dict[str, Any]:
         """What was run."""
@@ -226,26 +294,6 @@ class Session:
         write_json(self.dir / name, self._redact(jsonable(content)))
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` so that ``path`` is either what it was or complete, also after a power cut.
-
-    Raises:
-        OSError: It cannot be written; ``path`` is what it was.
-    """
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(file, "wb") as stream:
-            stream.write(text.encode("utf-8", "backslashreplace"))  # a lone surrogate becomes its JSON escape
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
 def _make_folder(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     while True:
@@ -270,10 +318,20 @@ def _unwritable(kind: type[ExecutionError], folder: Path, error: OSError) -> Exe
 def _plan_facts(plan: Plan) -> dict[str, Any]:
     return {
         "fingerprint": plan.fingerprint,
+        "drivers": driver_versions(plan),
         "steps": [{"id": step.id, "driver": step.driver, "after": list(step.after)} for step in plan.steps],
         "stages": [asdict(stage) for stage in plan.stages],
         "edges": [asdict(edge) for edge in plan.edges],
         "warnings": [problem.to_dict() for problem in plan.warnings],
+    }
+
+
+def _owner() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "pid_started": started_at(os.getpid()) or 0.0,
+        "osiris_version": __version__,
     }
 
 

@@ -6,8 +6,8 @@ import json
 import os
 import re
 import socket
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +47,7 @@ class SessionInfo:
         host, pid, pid_started: The process that owns it; ``pid_started`` in seconds since the epoch.
         osiris_version: Of osiris-core.
         command: The command line, where there was one.
+        origin: What a resumed run needs to find the pipeline again.
     """
 
     id: str
@@ -61,6 +62,7 @@ class SessionInfo:
     pid_started: float = 0.0
     osiris_version: str = ""
     command: Sequence[str] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``osiris runs list --json``."""
@@ -144,6 +146,7 @@ def read_session(folder: Path) -> SessionInfo:
             pid_started=float(state.get("pid_started", 0.0)),
             osiris_version=str(state.get("osiris_version", "")),
             command=tuple(state.get("command", ())),
+            origin=dict(state.get("origin") or {}),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return SessionInfo(id=folder.name, dir=folder, status="broken")
