@@ -22,7 +22,7 @@ from osiris.core.execution_adapter import ExecutionContext, RunResult
 from osiris.core.planning import driver_versions
 from osiris.core.process import held, started_at
 from osiris.core.session.difference import refuse_changes
-from osiris.core.session.json_file import write_json
+from osiris.core.session.json_file import remove_drafts, write_json
 from osiris.core.session.listing import (
     STATE_FILE,
     SessionInfo,
@@ -175,6 +175,7 @@ class Session:
         self._told_before = max(self._last_seq(EVENTS_FILE), self._last_seq(METRICS_FILE))
         self._plan = plan
         try:
+            remove_drafts(self.dir)
             self._info = replace(self._info, status="running", ended=None, **_owner())
             self._write_state()
             (self.dir / _RESULT).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_json"]
+__all__ = ["remove_drafts", "write_json"]
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -30,3 +30,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what processes left in ``folder`` that were killed while they wrote; while nobody writes there."""
+    for draft in folder.glob(".*.json.*"):
+        draft.unlink(missing_ok=True)

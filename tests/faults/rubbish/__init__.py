@@ -1,0 +1,1 @@
+"""Drivers that return what nobody can use, and raise what nobody expects."""

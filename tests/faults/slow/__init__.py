@@ -1,0 +1,1 @@
+"""A driver that takes its time, so that a kill finds it at work."""
