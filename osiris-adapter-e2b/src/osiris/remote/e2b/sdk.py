@@ -9,10 +9,10 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from osiris.remote.e2b.ending import Completed, exit_code
+from osiris.remote.e2b.errand import run_errand
 from osiris.remote.e2b.failure import attempt, explained
 
 if TYPE_CHECKING:
@@ -154,60 +154,38 @@ class Sandbox:
             command: Shown to the provider: no secrets.
             timeout: Seconds after which it is killed.
         """
+        return await run_errand(self, command, timeout)
 
-        async def do() -> Completed:
-            return await self._completed(command, timeout)
+    async def start(
+        self,
+        command: str,
+        *,
+        on_stdout: WhenOutput,
+        on_stderr: WhenOutput,
+        timeout: float = 0,
+        stdin: bool = True,
+    ) -> Stream:
+        """Start a process.
 
-        return await attempt("run a command in the sandbox", do)
-
-    async def _completed(self, command: str, timeout: float) -> Completed:
-        import e2b
-
-        handle = await self._made.commands.run(command, background=True, timeout=timeout)
-        try:
-            done = await handle.wait()
-        except e2b.CommandExitException as ended:
-            return Completed(exit_code(ended.exit_code, ended.error), ended.stdout or "", ended.stderr or "")
-        except Exception as error:
-            if explained(error, "run a command in the sandbox").retryable:
-                await self._outlive(handle.pid, timeout)
-            raise
-        return Completed(0, done.stdout or "", done.stderr or "")
-
-    async def _outlive(self, pid: int, timeout: float) -> None:
-        """Wait until a process has ended whose stream was lost: two of a kind must not run at the same time."""
-        import e2b
-
-        begun = monotonic()
-        while monotonic() - begun < timeout:
-            try:
-                handle = await self._made.commands.connect(pid, timeout=60, request_timeout=10)
-                await handle.wait()
-            except (e2b.CommandExitException, e2b.NotFoundException):
-                return
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                if not explained(error, "wait for a command").retryable:
-                    return
-                await asyncio.sleep(0.1)
-            else:
-                return
-
-    async def start(self, command: str, *, on_stdout: WhenOutput, on_stderr: WhenOutput) -> Stream:
-        """Start a process with standard input; it has no deadline."""
+        Args:
+            command: Shown to the provider: no secrets.
+            on_stdout: Told what it writes.
+            on_stderr: The same for standard error.
+            timeout: Seconds after which it is killed, not only its stream ended; 0: never.
+            stdin: Whether it gets standard input.
+        """
         try:
             handle = await self._made.commands.run(
                 command,
                 background=True,
-                stdin=True,
-                timeout=0,  # a deadline would kill the process, not only end the stream
+                stdin=stdin,
+                timeout=timeout,
                 on_stdout=on_stdout,
                 on_stderr=on_stderr,
                 retain_output=False,
             )
         except Exception as error:
-            raise explained(error, "start the worker") from error
+            raise explained(error, "start a process in the sandbox") from error
         return Stream(handle)
 
     async def attach(self, pid: int, *, lease: float, on_stdout: WhenOutput, on_stderr: WhenOutput) -> Stream:
