@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -235,6 +236,40 @@ def test_a_path_with_wildcards_means_one_file(ctx: Any) -> None:
     path.write_text("i,s\n1,x\n")
     (ctx.base_dir / "t1.csv").write_text("i,s\n2,y\n")
     assert run(ctx, "FROM t", Files(csv_source(path, SCHEMA))) == [(1, "x")]
+
+
+def test_a_join_keeps_the_smaller_file_in_memory(ctx: Any) -> None:
+    # Only where DuckDB has looked at the sizes of files does it know; else it takes each for 42 rows.
+    small, large = ctx.base_dir / "small.csv", ctx.base_dir / "large.csv"
+    small.write_text("i,s\n" + "1,a\n" * 100)
+    large.write_text("i,s\n" + f"1,{'b' * 80}\n" * 110_000)
+    session = Session(connect(), ctx)
+    try:
+        for path in (small, large):
+            assert push_down(session, Files(csv_source(path, SCHEMA)).dataset, path.stem) is not None
+        for query in (
+            "SELECT count(*) FROM large JOIN small USING (i)",
+            "SELECT count(*) FROM small JOIN large USING (i)",
+        ):
+            ((_, text),) = session.execute(f"EXPLAIN (FORMAT json) {query}")
+            probed, kept = _find(json.loads(text), "HASH_JOIN")["children"]
+            assert _rows(kept) < 1000 < _rows(probed)
+    finally:
+        session.close()
+
+
+def _find(nodes: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return next(found for node in nodes for found in _nodes(node) if found["name"].strip() == name)
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node["children"]:
+        yield from _nodes(child)
+
+
+def _rows(node: dict[str, Any]) -> int:
+    return int(_find([node], "READ_CSV")["extra_info"]["Estimated Cardinality"])
 
 
 def test_parquet(ctx: Any) -> None:

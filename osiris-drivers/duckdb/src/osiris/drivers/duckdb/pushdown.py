@@ -121,7 +121,11 @@ def _select_csv(source: FileSource) -> str | None:
         return None
     read = {
         "columns": "{" + ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(columns))) + "}",
-        "auto_detect": "false",
+        # Everything is said. But only with it does DuckDB look at the size of the files: without, it takes each for 42
+        # rows, and a join keeps the large side in memory. It takes some milliseconds, so not for small ones.
+        "auto_detect": str(any(Path(path).stat().st_size > _CHUNK for path in source.paths)).lower(),
+        "skip": "0",
+        "comment": "''",
         "header": str(bool(options.get("header", True))).lower(),
         "delim": quote_text(options.get("delimiter", ",")),
         "quote": quote_text(quote or ""),
