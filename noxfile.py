@@ -48,6 +48,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def kill(session: nox.Session) -> None:
+    """The kill test, 200 rounds; ``OSIRIS_KILL_ROUNDS`` and ``OSIRIS_KILL_SEED`` say otherwise."""
+    install_workspace(session, *group("test"))
+    rounds = os.environ.get("OSIRIS_KILL_ROUNDS", "200")
+    options = session.posargs or ["-n", "auto", "--dist", "worksteal"]
+    session.run("pytest", "tests/faults/test_kill.py", *options, env={"OSIRIS_KILL_ROUNDS": rounds})
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, formatting, and who may import whom."""
     session.install(*group("lint"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from osiris.core.errors import StepError
+from osiris.core.errors import ExecutionError, StepError
 from osiris.core.execution_adapter import ExecutionContext, RunResult
 from osiris.core.lifecycle import run_pipeline
 from osiris.core.manifest import manifest_from_dict
@@ -37,14 +37,17 @@ def rubbish(install: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def run(tmp_path: Path, rubbish: Any) -> Run:
-    def go(isolation: str, source: dict[str, Any], **sink: Any) -> tuple[RunResult, ExecutionContext]:
-        options = {key: sink.pop(key) for key in ("max_memory",) if key in sink}
-        context = ExecutionContext("run", tmp_path / "session", base_dir=tmp_path, project_dir=tmp_path, **options)
+    def go(
+        isolation: str, source: dict[str, Any], memory: str = "4GB", **sink: Any
+    ) -> tuple[RunResult, ExecutionContext]:
+        context = ExecutionContext("run", tmp_path / "session", base_dir=tmp_path, project_dir=tmp_path)
         steps = [
             {"id": "source", "driver": "rubbish.source", "config": source},
             {"id": "sink", "driver": "rubbish.sink", "config": sink, "inputs": {"df": "${source.df}"}},
         ]
-        manifest = manifest_from_dict({"version": "1.0.0", "name": "rubbish", "steps": steps})
+        manifest = manifest_from_dict(
+            {"version": "1.0.0", "name": "rubbish", "steps": steps, "limits": {"memory": memory}}
+        )
         threads = set(threading.enumerate())
         result = run_pipeline(LocalAdapter(isolation=isolation), manifest, context)
         assert set(threading.enumerate()) <= threads
@@ -81,7 +84,6 @@ def test_all_are_tried(rubbish: Any) -> None:
     assert list(rubbish.RAISED) == RAISED
 
 
-@pytest.mark.filterwarnings("ignore:coroutine")
 @pytest.mark.parametrize("what", GIVEN)
 def test_rubbish(what: str, run: Run) -> None:
     error = failure(*run("none", {"what": what}))
@@ -97,8 +99,32 @@ def test_strange_exceptions(what: str, late: bool, run: Run) -> None:
     assert len(str(error)) < 20_000
     if what == "many at once":
         assert "several" in str(error)
+    assert error.code == ("step.out_of_memory" if what == "out of memory" else "step.exception")
 
 
 @pytest.mark.parametrize("what", ["a frame that is none", "mute", "ten million letters", "half a character", "deep"])
 def test_the_same_in_a_worker(what: str, run: Run) -> None:
     failure(*run("process", {"what": what, "late": True}))
+
+
+def peak_of(context: ExecutionContext) -> float:
+    """Megabytes."""
+    return max(metric["value"] for metric in context.metrics if metric["metric"].startswith("memory_"))
+
+
+def test_a_leak_in_a_worker(run: Run) -> None:
+    """The run is told to stop; the driver does not listen, but the system ends it."""
+    result, context = run("process", {"what": "endless rows"}, memory="400MB", do="hoard")
+    assert isinstance(result.error, ExecutionError)
+    assert result.error.code == "run.memory_limit"
+    assert peak_of(context) < 2_500
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limit")
+def test_too_much_at_once_in_a_worker(run: Run) -> None:
+    """Faster than anybody could look: the system refuses it."""
+    result, context = run("process", {"what": "endless rows"}, memory="400MB", do="allocate", bytes=5_000_000_000)
+    assert isinstance(result.error, StepError)
+    assert (result.error.code, result.error.facts["step_id"]) == ("step.out_of_memory", "sink")
+    assert "--max-memory" in result.error.hint
+    assert peak_of(context) < 1_000

@@ -14,7 +14,13 @@ from pathlib import Path
 
 from osiris.core.errors import ExecutionError, UsageError
 
-__all__ = ["held", "resident_bytes", "started_at"]
+__all__ = ["held", "limit_memory", "open_files", "resident_bytes", "started_at"]
+
+_ALLOCATORS = 3 << 29
+"""What allocators may reserve in advance: Arrow's takes 1 GiB at once."""
+
+_STACK = 64 << 20
+"""For the threads of one core, of several libraries."""
 
 _GONE = (b"Z", b"X")  # a killed process whose parent has not looked yet is still listed
 
@@ -27,6 +33,34 @@ def resident_bytes() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def open_files() -> int:
+    """How many file descriptors this process has open: files, sockets, pipes."""
+    if sys.platform == "linux":
+        return sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1  # one was for looking
+    import psutil
+
+    return int(psutil.Process().num_fds())
+
+
+def limit_memory(limit: int) -> None:
+    """Let the operating system refuse this process more memory than ``limit`` bytes and some room.
+
+    What is counted is address space, which is more than is used: allocators reserve it in advance, threads have
+    stacks. So this does not keep the limit, but ends what would go far beyond it: an allocation then fails
+    (``MemoryError``). Does nothing where the system knows no such limit.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    fields = Path("/proc/self/statm").read_bytes().split()
+    most = int(fields[5]) * resource.getpagesize() + limit + _ALLOCATORS + _STACK * (os.cpu_count() or 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or most < hard:
+        allowed = most if soft == resource.RLIM_INFINITY else min(soft, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
 
 
 def started_at(pid: int) -> float | None:

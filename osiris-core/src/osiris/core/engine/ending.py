@@ -26,6 +26,12 @@ def attributed(step: PlannedStep, raised: BaseException) -> StepError:
         wrapped = StepError(
             raised.message, hint=raised.hint, code=raised.code, retryable=raised.retryable, **raised.facts
         )
+    elif isinstance(raised, MemoryError):
+        wrapped = StepError(
+            f"step {step.id!r} ({step.driver}) ran out of memory{': ' * bool(_said(raised))}{_said(raised)}",
+            hint="raise --max-memory or limits.memory if the machine has more, or read in smaller parts",
+            code="step.out_of_memory",
+        )
     else:
         frame = traceback.extract_tb(raised.__traceback__)[-1:]
         place = f" ({frame[0].filename}:{frame[0].lineno})" if frame else ""

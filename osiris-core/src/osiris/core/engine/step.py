@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -187,6 +187,8 @@ class StepRun:
         if result is None:
             return {}
         if not isinstance(result, Mapping):
+            if isinstance(result, Coroutine):
+                result.close()  # it would warn some time later that nobody awaited it
             raise StepError(
                 f"driver {self.step.driver!r} returned a {type(result).__name__}, not a mapping",
                 hint='return {"df": data}, or {} from a step that only writes',

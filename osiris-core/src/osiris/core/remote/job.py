@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from osiris.core.cancellation import Cancellation
 from osiris.core.errors import ExecutionError, OsirisError, PrepareError, UsageError
 from osiris.core.events.bus import EventBus
+from osiris.core.process import limit_memory
 from osiris.core.remote.journal import Journal
 from osiris.core.remote.outlet import Outlet
 from osiris.core.remote.protocol import told_error
@@ -108,6 +109,9 @@ class Job:
         self._report = engine.RunReport()
         outcome: dict[str, Any] = {"error": None}
         try:
+            memory = context.options.max_memory or prepared.package.limits.memory
+            if memory:
+                limit_memory(memory)
             engine.run(prepared, context, self._report)
         except OsirisError as error:
             outcome = {"error": told_error(error)}
