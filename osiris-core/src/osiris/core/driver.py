@@ -129,7 +129,7 @@ class StepContext(Protocol):
         """While the block runs, call ``callback`` from another thread if the run is asked to stop."""
 
     def log_event(self, event: str, data: Mapping[str, Any] | None = None) -> None:
-        """Tell something; the step's id is added."""
+        """Tell something; the step's id is added. A ``warning`` with a ``message`` is also shown with the result."""
 
     def log_metric(self, metric: str, value: float, unit: str | None = None, **tags: Any) -> None:
         """Tell a number; the step's id is added. ``rows_written`` and ``bytes_written`` count for the summary."""

@@ -41,6 +41,8 @@ class StepReport:
     cause: str | None = None
     """The step whose failure kept this one from success; itself where it failed."""
     attempts: int = 1
+    memory_peak_mb: float = 0.0
+    """The largest resident set of the process seen while the step ran, MB; 0 where it was not looked at meanwhile."""
     restored: bool = False
     """Whether it was not run, because it had ended well before, in the same session."""
 
@@ -78,6 +80,8 @@ class StepReport:
         }
         if self.rows_written is not None:
             found["rows_written"] = self.rows_written
+        if self.memory_peak_mb:
+            found["memory_peak_mb"] = self.memory_peak_mb
         if self.attempts > 1:
             found["attempts"] = self.attempts
         if self.restored:

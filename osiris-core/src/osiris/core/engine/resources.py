@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter, process_time
 from types import TracebackType
 
+from osiris.core.engine.report import StepReport
 from osiris.core.engine.settings import EventDoor
-from osiris.core.process import resident_bytes
+from osiris.core.process import open_files, resident_bytes
 
 __all__ = ["ResourceSampler"]
 
@@ -19,10 +20,14 @@ _MB = 1024 * 1024
 
 
 class ResourceSampler:
-    """Tells ``memory_usage_mb`` (resident set) and ``cpu_percent`` every half second and once at the end.
+    """Tells what the process takes, every half second and once at the end.
+
+    ``memory_usage_mb`` (resident set), ``cpu_percent``, ``open_files``, and ``disk_usage_mb`` (what ``disk`` says).
 
     Args:
         door: Where they go.
+        disk: Gives the bytes of intermediate data on disk.
+        running: Gives the reports of the steps that run: each keeps the largest resident set seen meanwhile.
         limit: Bytes of resident memory; it is looked at more often where there is a limit.
         short: Called once when four fifths of it are taken.
         exceeded: Called once when it is exceeded.
@@ -34,10 +39,13 @@ class ResourceSampler:
         limit: int | None = None,
         short: Callable[[], object] = lambda: None,
         exceeded: Callable[[int], object] = lambda used: None,
+        disk: Callable[[], int] = lambda: 0,
+        running: Callable[[], Iterable[StepReport]] = tuple,
     ) -> None:
         self._door = door
         self._limit = limit
         self._short, self._exceeded = short, exceeded
+        self._disk, self._running = disk, running
         self._stage = 0
         self._mark = (0.0, 0.0)
         self._stop = threading.Event()
@@ -72,7 +80,7 @@ class ResourceSampler:
 
     def _compare(self, limit: int) -> None:
         used = resident_bytes()
-        self.peak_mb = max(self.peak_mb, used / _MB)
+        self._note(used / _MB)
         if used > limit * _SHORT and self._stage == 0:
             self._stage = 1
             self._door.log_event("memory_short", {"used_bytes": used, "limit_bytes": limit})
@@ -83,9 +91,16 @@ class ResourceSampler:
 
     def _sample(self) -> None:
         used = resident_bytes() / _MB
-        self.peak_mb = max(self.peak_mb, used)
+        self._note(used)
         self._door.log_metric("memory_usage_mb", round(used, 3), "MB")
         self._door.log_metric("cpu_percent", self._cpu_percent(), "%")
+        self._door.log_metric("open_files", open_files(), "files")
+        self._door.log_metric("disk_usage_mb", round(self._disk() / _MB, 3), "MB")
+
+    def _note(self, used_mb: float) -> None:
+        self.peak_mb = max(self.peak_mb, used_mb)
+        for report in self._running():
+            report.memory_peak_mb = max(report.memory_peak_mb, round(used_mb, 3))
 
     def _cpu_percent(self) -> float:
         """Processor time of all threads since the last look, of one core's; two busy cores are 200."""

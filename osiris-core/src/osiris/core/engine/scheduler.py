@@ -75,7 +75,14 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
             state = RunState(plan, prepared, settings, context, report, store, progress)
             over = _take_up(state, fingerprints) if settings.options.resume else set()
             scheduler = _Scheduler(state, over)
-            sampler = ResourceSampler(context, limit, short=scheduler.save_memory, exceeded=scheduler.exceed_memory)
+            sampler = ResourceSampler(
+                context,
+                limit,
+                short=scheduler.save_memory,
+                exceeded=scheduler.exceed_memory,
+                disk=lambda: store.disk_bytes,
+                running=scheduler.running_steps,
+            )
             with closing(progress), sampler:
                 scheduler.run()
             shutil.rmtree(state.checkpoints.folder, ignore_errors=True)  # nobody will need them
@@ -172,6 +179,12 @@ class _Scheduler:
     def _ended(self) -> bool:
         with self._lock:
             return self._over()
+
+    def running_steps(self) -> list[StepReport]:
+        """The reports of the steps of the stages that run."""
+        with self._lock:
+            running = [self._stages[index] for index in self._running]
+        return [self._state.report.steps[step_id] for stage in running for step_id in stage.steps]
 
     def save_memory(self) -> None:
         """Memory is short: what waits goes to disk."""

@@ -216,8 +216,10 @@ class StageRun:
         report = state.report.steps[step.id]
         report.status = "running"
         configured = state.configured(step)
-        connection = configured.connection
-        ctx = EngineStepContext(report, state.settings, state.door, state.temp_root, connection, state.report.outputs)
+        connection, told = configured.connection, state.report
+        ctx = EngineStepContext(
+            report, state.settings, state.door, state.temp_root, connection, told.outputs, told.warnings
+        )
         run = StepRun(step, configured.config, ctx, report, self._blame)
         run.used = frozenset(edge.output for edge in uses)
         self._runs[step.id] = run
@@ -226,8 +228,8 @@ class StageRun:
             ctx.cancellation.request("stopped before it began")
         tell_start(report, state.door, [edge.producer for edge in step.inputs.values()], self._attempt_number)
         if connection is not None:
-            told = {"step_id": step.id, "family": step.spec.connection_family, "connection": configured.name}
-            state.door.log_event("connection_resolved", told)
+            named = {"step_id": step.id, "family": step.spec.connection_family, "connection": configured.name}
+            state.door.log_event("connection_resolved", named)
             state.breakers.enter(configured.reference, configured.name)
             self._entered[step.id] = (configured.reference, configured.name)
         if step.policy.timeout is not None:

@@ -40,6 +40,7 @@ class EngineStepContext:
         temp_root: The run's folder for temporary files.
         connection: The step's connection, secrets filled in.
         outputs: Where what was written is noted.
+        warnings: Where what the user should know is noted.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class EngineStepContext:
         temp_root: Path,
         connection: Mapping[str, Any] | None,
         outputs: list[dict[str, Any]],
+        warnings: list[str] | None = None,
     ) -> None:
         self.step_id = report.id
         self.session_id = settings.session_id
@@ -63,6 +65,7 @@ class EngineStepContext:
         self._temp_root = temp_root
         self._temp_dir: Path | None = None
         self._outputs = outputs
+        self._warnings = [] if warnings is None else warnings
 
     @property
     def artifacts_dir(self) -> Path:
@@ -102,6 +105,8 @@ class EngineStepContext:
     def log_event(self, event: str, data: Mapping[str, Any] | None = None) -> None:
         """See :class:`~osiris.core.driver.StepContext`."""
         self._door.log_event(event, {**(data or {}), "step_id": self.step_id})
+        if event == "warning" and data and "message" in data:
+            self._warnings.append(f"step {self.step_id!r}: {data['message']}")
 
     def log_metric(self, metric: str, value: float, unit: str | None = None, **tags: Any) -> None:
         """See :class:`~osiris.core.driver.StepContext`."""

@@ -54,6 +54,17 @@ class DatasetStore:
         self._files = 0
         self._lock = threading.Lock()
 
+    @property
+    def disk_bytes(self) -> int:
+        """What the datasets that are on disk now take there."""
+        with self._lock:
+            files = [kept.file for kept in self._kept.values() if kept.file is not None]
+        size = 0
+        for file in files:
+            with suppress(OSError):  # released meanwhile
+                size += file.stat().st_size
+        return size
+
     def put(self, step_id: str, value: Any, *, output: str = "df", uses: int = 1) -> None:
         """Keep an output until it was released ``uses`` times. A Dataset is read to its end here.
 

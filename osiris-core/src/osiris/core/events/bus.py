@@ -82,7 +82,7 @@ OWN_EVENTS = frozenset(
     {f"{phase}_{end}" for phase in ("run", "prepare", "execute", "collect") for end in ("start", "complete", "failed")}
     | {f"step_{what}" for what in ("start", "progress", "complete", "failed", "skipped", "retry", "restored")}
     | {"circuit_opened", "circuit_half_open", "circuit_reopened", "circuit_closed", "memory_short"}
-    | {"adapter_fallback", "run_resumed", "checkpoint_saved", "checkpoint_damaged"}
+    | {"adapter_fallback", "run_resumed", "checkpoint_saved", "checkpoint_damaged", "warning"}
     | {"run_cancelled", "connection_resolved", "output_written", "artifact_created"}
     | {"execution_interrupted", "cleanup_complete", "sink_dropped"}
 )
@@ -90,7 +90,7 @@ OWN_EVENTS = frozenset(
 
 OWN_METRICS = frozenset(
     {"rows_read", "rows_written", "bytes_read", "bytes_written", "step_duration_ms", "execution_time_ms"}
-    | {"overhead_ms", "memory_usage_mb", "memory_peak_mb", "cpu_percent"}
+    | {"overhead_ms", "memory_usage_mb", "memory_peak_mb", "cpu_percent", "open_files", "disk_usage_mb"}
 )
 """The metrics that the shipped schema describes."""
 
