@@ -12,13 +12,15 @@ import pytest
 
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers", "base", "shared"}
 NAMESPACES = ("osiris", "osiris/drivers", "osiris/runtime", "osiris/remote")
-CLIENTS = {
-    "osiris-adapter-e2b": "e2b",
-    "osiris-driver-duckdb": "duckdb",
-    "osiris-driver-filesystem": "fsspec",
-    "osiris-driver-mysql": "pymysql",
-    "osiris-driver-pandas": "pandas",
-}
+CLIENTS = [
+    ("osiris-adapter-e2b", "e2b"),
+    ("osiris-driver-duckdb", "duckdb"),
+    ("osiris-driver-filesystem", "fsspec"),
+    ("osiris-driver-mysql", "pymysql"),
+    ("osiris-driver-pandas", "pandas"),
+    ("osiris-driver-supabase", "httpx"),
+    ("osiris-driver-supabase", "psycopg"),
+]
 HEAVY = ("duckdb", "fsspec", "numpy", "pandas", "psutil", "pyarrow", "pydantic", "rich", "typer", "yaml")
 
 
@@ -73,7 +75,7 @@ def test_an_error_is_never_judged_by_its_text(modules):
     assert guilty == []
 
 
-@pytest.mark.parametrize(("name", "client"), CLIENTS.items())
+@pytest.mark.parametrize(("name", "client"), CLIENTS)
 def test_one_module_imports_the_client(name, client, distributions, imported):
     (distribution,) = [one for one in distributions if one.name == name]
     users = [
@@ -86,7 +88,7 @@ def test_one_module_imports_the_client(name, client, distributions, imported):
 
 def test_only_its_own_distribution_imports_a_client(distributions, imported):
     for distribution in distributions:
-        strangers = {client for owner, client in CLIENTS.items() if owner != distribution.name} - {"pandas"}
+        strangers = {client for owner, client in CLIENTS if owner != distribution.name} - {"pandas"}
         for module in distribution.modules:
             assert strangers.isdisjoint(name.split(".")[0] for name in imported(parse(module))), module
 
