@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -32,9 +33,9 @@ SEED = os.environ.get("OSIRIS_KILL_SEED") or os.environ.get("PYTEST_XDIST_TESTRU
 MARK = "OSIRIS_KILL_MARK"
 PATIENCE = 30.0
 
-PIPELINE = """\
+APPENDING = """\
 version: "1.0.0"
-name: killed
+name: appending
 steps:
   - {id: orders, driver: filesystem.csv_extractor, config: {path: data/orders.csv}}
   - {id: customers, driver: filesystem.parquet_extractor, config: {path: data/customers.parquet}}
@@ -68,13 +69,46 @@ steps:
     inputs: {df: "${totals.df}"}
     needs: [table]
 """
+REWRITING = """\
+version: "1.0.0"
+name: rewriting
+steps:
+  - {id: orders, driver: filesystem.csv_extractor, config: {path: data/orders.csv}}
+  - {id: slowly, driver: slow.pass, config: {rows: 200, pause: 0.02}, inputs: {df: "${orders.df}"}}
+  - {id: lines, driver: filesystem.jsonl_writer, config: {path: out/lines.jsonl.gz}, inputs: {df: "${slowly.df}"}}
+  - id: parts
+    driver: filesystem.parquet_writer
+    config: {path: out/parts, partition_by: customer}
+    inputs: {df: "${slowly.df}"}
+  - id: once
+    driver: filesystem.parquet_writer
+    config: {path: out/once/orders.parquet, write_mode: fail}
+    inputs: {df: "${slowly.df}"}
+  - id: upsert
+    driver: duckdb.writer
+    config: {database: out/shop.duckdb, table: orders, write_mode: upsert, primary_key: id}
+    inputs: {df: "${slowly.df}"}
+  - id: back
+    driver: duckdb.extractor
+    config: {database: out/shop.duckdb, query: "select customer, count(*) as n from orders group by 1 order by 1"}
+    needs: [upsert]
+  - {id: again, driver: slow.pass, config: {rows: 1, pause: 0.02}, inputs: {df: "${back.df}"}}
+  - id: counts
+    driver: duckdb.writer
+    config: {database: out/shop.duckdb, table: mart.counts, write_mode: replace}
+    inputs: {df: "${again.df}"}
+  - id: tell
+    driver: filesystem.jsonl_writer
+    config: {path: out/counts.jsonl, write_mode: append}
+    inputs: {df: "${again.df}"}
+"""
 
 
-def make_project(folder: Path) -> Path:
+def make_project(folder: Path, pipeline: str) -> Path:
     """The inputs, and what earlier runs have left where rows are appended."""
     (folder / "data").mkdir(parents=True)
     (folder / "out").mkdir()
-    (folder / "pipeline.yaml").write_text(PIPELINE)
+    (folder / "pipeline.yaml").write_text(pipeline)
     lines = [f"{number},{number % 7},{number * 3}.50" for number in range(2000)]
     (folder / "data" / "orders.csv").write_text("\n".join(["id,customer,amount", *lines]) + "\n")
     names = pa.array([f"customer {number}" for number in range(7)], pa.string())
@@ -84,6 +118,14 @@ def make_project(folder: Path) -> Path:
     with duckdb.connect(str(folder / "out" / "shop.duckdb")) as connection:
         connection.execute("create table lines (id bigint, amount decimal(18, 2), name varchar)")
         connection.execute("insert into lines values (-1, 0.00, 'of an earlier run')")
+        connection.execute("create table orders (id bigint, customer bigint, amount varchar)")
+        connection.execute("insert into orders values (-1, -1, 'of an earlier run'), (5, 5, 'of an earlier run')")
+    old = folder / "out" / "parts" / "customer=99"
+    if pipeline is REWRITING:
+        old.mkdir(parents=True)
+        pq.write_table(customers, old / "part-0.parquet")
+        (folder / "out" / "lines.jsonl.gz").write_bytes(b"of an earlier run")
+        (folder / "out" / "counts.jsonl").write_text('{"customer":-1,"n":0}\n')
     return folder
 
 
@@ -102,8 +144,8 @@ class Undisturbed:
 class Project:
     """A folder with the pipeline, and runs of it by the real command."""
 
-    def __init__(self, folder: Path, packages: Path, options: tuple[str, ...]) -> None:
-        self.folder = make_project(folder)
+    def __init__(self, folder: Path, packages: Path, pipeline: str, options: tuple[str, ...]) -> None:
+        self.folder = make_project(folder, pipeline)
         self.mark = secrets.token_hex(8)
         self._packages = packages
         self._options = options
@@ -149,12 +191,13 @@ class Project:
                 found.setdefault(key, []).extend(pq.ParquetFile(path).read().to_pylist())
             elif path.suffix == ".duckdb":
                 with duckdb.connect(str(path)) as connection:
-                    for (table,) in connection.execute("select table_name from duckdb_tables()").fetchall():
+                    tables = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+                    for schema, table in tables:
                         columns = "step_id, rows" if table == "_osiris_commits" else "*"
-                        rows = connection.execute(f"select {columns} from {table} order by all").fetchall()
-                        found[f"{name}:{table}"] = rows
+                        rows = connection.execute(f"select {columns} from {schema}.{table} order by all").fetchall()
+                        found[f"{name}:{schema}.{table}"] = rows
             else:
-                found[name] = path.read_bytes()
+                found[name] = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         return found
 
 
@@ -187,12 +230,12 @@ def packages(install: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Callable[[tuple[str, ...]], Undisturbed]:
-    known: dict[tuple[str, ...], Undisturbed] = {}
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Callable[..., Undisturbed]:
+    known: dict[Any, Undisturbed] = {}
 
-    def run(options: tuple[str, ...]) -> Undisturbed:
-        if options not in known:
-            project = Project(tmp_path_factory.mktemp("undisturbed") / "project", packages, options)
+    def run(pipeline: str, options: tuple[str, ...]) -> Undisturbed:
+        if (pipeline, options) not in known:
+            project = Project(tmp_path_factory.mktemp("undisturbed") / "project", packages, pipeline, options)
             started = time.monotonic()
             child = project.start()
             assert wait_for(project.sessions)
@@ -202,8 +245,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Cal
             (session,) = project.sessions()
             result = json.loads((session.dir / "result.json").read_text())
             contents = project.contents()
-            known[options] = Undisturbed(contents, files_of(session.dir), result["total_rows"], begin, duration)
-        return known[options]
+            known[pipeline, options] = Undisturbed(
+                contents, files_of(session.dir), result["total_rows"], begin, duration
+            )
+        return known[pipeline, options]
 
     return run
 
@@ -221,12 +266,13 @@ def test_killed_and_resumed(
     chance: random.Random,
     tmp_path: Path,
     packages: Path,
-    undisturbed: Callable[[tuple[str, ...]], Undisturbed],
+    undisturbed: Callable[..., Undisturbed],
 ) -> None:
     isolated = ("--adapter-option", "isolation=process") if chance.random() < 0.4 else ()
     kept = chance.random() < 0.5
-    expected = undisturbed(isolated)
-    project = Project(tmp_path / "project", packages, isolated)
+    pipeline = chance.choice([APPENDING, REWRITING])
+    expected = undisturbed(pipeline, isolated)
+    project = Project(tmp_path / "project", packages, pipeline, isolated)
     kills = chance.choice([1, 1, 2, 2, 3, 4])
     for _ in range(kills):
         arguments = take_up(project, kept)
