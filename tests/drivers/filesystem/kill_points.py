@@ -132,21 +132,31 @@ def main(root: Path, states: Path, scenario: dict[str, Any]) -> None:
 
         return apart(work)
 
+    def once(n: int, m: int) -> tuple[bool, bool, bool]:
+        """Whether it ended before its n-th change, what it noted last was ``renaming``, and there was an m-th one."""
+        name = f"{n}-{m}"
+        shutil.copytree(root / "before", root / name)
+        ended = attempt(name, kill=n, ask=False) != KILLED
+        note = states / name / "commit.json"
+        renaming = note.exists() and json.loads(note.read_text())["phase"] == "renaming"
+        code = attempt(name, kill=m)
+        asked_again = code == KILLED
+        if asked_again:
+            code = attempt(name)
+        if code != 0:
+            raise SystemExit(f"{name}: the last attempt ended with {code}")
+        return ended, renaming, asked_again
+
     points, n, ended = 0, 0, False
     while not ended:
         n += 1
-        for m in {0, 1 + n % 5} if scenario.get("twice") else {0}:
+        ended, renaming, _ = once(n, 0)
+        points += 1
+        asked_again, m = scenario.get("twice", False) and renaming, 0
+        while asked_again:
+            m += 1
+            _, _, asked_again = once(n, m)
             points += 1
-            name = f"{n}-{m}"
-            shutil.copytree(root / "before", root / name)
-            ended = attempt(name, kill=n, ask=False) != KILLED
-            if ended and n == 1:
-                raise SystemExit("not killed at all")
-            code = attempt(name, kill=m)
-            if code == KILLED:
-                code = attempt(name)
-            if code != 0:
-                raise SystemExit(f"{name}: the last attempt ended with {code}")
     print(points, flush=True)
 
 
