@@ -170,6 +170,12 @@ def test_schema_checks_pipelines(lab):
         {"version": "1.0.0", "steps": [{**NUMBERS, "retries": 3}]},
     ):
         assert list(check.iter_errors(wrong)), wrong
+    how = {"retry": {"attempts": 2, "delay": "1s", "on": ["a.*"]}, "timeout": "5m", "on_error": "continue"}
+    whole = {"defaults": {**how, "checkpoint": True}, "breaker": False, "limits": {"memory": "1GB", "time": 60}}
+    step = {"id": "a", "driver": "lab.numbers", "config": {"count": 1}, **how, "checkpoint": False}
+    check.validate({"version": "1.0.0", "steps": [step], **whole})
+    assert not check.is_valid({"version": "1.0.0", "steps": [{**step, "on_error": "ignore"}]})
+    assert not check.is_valid({"version": "1.0.0", "steps": [{**step, "retry": {"atempts": 2}}]})
     one = lab("schema", "--driver", "lab.numbers").json()
     assert one["required"] == ["count"]
 

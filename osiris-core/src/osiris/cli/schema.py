@@ -21,6 +21,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _STEP_ID: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 100}
 _PARAM = {"type": "string", "pattern": r"^\$\{params\.[A-Za-z_][A-Za-z0-9_]*\}$"}
 
+_TIME: dict[str, Any] = {"type": ["number", "string", "null"], "description": "Seconds, or as 500ms, 30s, 5m, 1h."}
+_SIZE: dict[str, Any] = {"type": ["integer", "string"], "description": "Bytes, or as 500MB, 2GB, 1GiB."}
+
 
 @app.command()
 def schema(
@@ -84,7 +87,30 @@ def pipeline_schema(specs: list[DriverSpec]) -> dict[str, Any]:
                 "description": "Values that --param sets, used as ${params.name}.",
                 "additionalProperties": {},
             },
-            "defaults": {"type": "object", "description": "Options of every step."},
+            "defaults": {
+                "type": ["object", "null"],
+                "description": "Options of every step that does not say otherwise.",
+                "additionalProperties": False,
+                "properties": _step_options(),
+            },
+            "breaker": {
+                "description": "When a connection that keeps failing is left alone; false: never.",
+                "anyOf": [
+                    {"type": "boolean"},
+                    {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {"failures": {"type": "integer", "minimum": 1}, "pause": _TIME},
+                    },
+                    {"$ref": "#/$defs/param"},
+                ],
+            },
+            "limits": {
+                "type": "object",
+                "description": "What the run may take at most.",
+                "additionalProperties": False,
+                "properties": {"memory": _SIZE, "disk": _SIZE, "time": _TIME},
+            },
             "requires": {
                 "type": "array",
                 "items": {"type": "string"},
@@ -115,6 +141,38 @@ def _step_base() -> dict[str, Any]:
                 "items": _STEP_ID,
                 "description": "Steps that must have finished before.",
             },
+            **_step_options(),
+        },
+    }
+
+
+def _step_options() -> dict[str, Any]:
+    """What a step may say of how it is run; ``defaults`` may say the same for all."""
+    retry = {
+        "attempts": {"type": "integer", "minimum": 1, "maximum": 100},
+        "delay": _TIME,
+        "backoff": {"type": "number", "minimum": 1, "maximum": 100},
+        "max_delay": _TIME,
+        "jitter": _TIME,
+        "on": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    }
+    return {
+        "retry": {
+            "description": "How often it is tried, or how.",
+            "anyOf": [
+                {"type": ["integer", "boolean", "null"]},
+                {"type": "object", "additionalProperties": False, "properties": retry},
+                {"$ref": "#/$defs/param"},
+            ],
+        },
+        "timeout": {**_TIME, "description": "What one attempt may take."},
+        "on_error": {
+            "description": "continue: steps that do not depend on it run on.",
+            "anyOf": [{"enum": ["stop", "continue"]}, {"$ref": "#/$defs/param"}],
+        },
+        "checkpoint": {
+            "description": "Keep what other steps use of its output on disk, for a later --resume.",
+            "anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/param"}],
         },
     }
 
