@@ -114,13 +114,16 @@ def test_no_table_is_made_where_the_target_is_missing(ctx: Any) -> None:
     assert rows(ctx, "SELECT table_name FROM duckdb_tables()") == [("other",)]
 
 
-def test_another_table_of_that_name(ctx: Any) -> None:
-    rows(ctx, "CREATE TABLE _osiris_commits (mine BIGINT)")
+@pytest.mark.parametrize("mine", ["TABLE _osiris_commits (mine BIGINT)", "VIEW _osiris_commits AS SELECT 1 AS rows"])
+@pytest.mark.parametrize("options", MODES, ids=lambda options: options["write_mode"])
+def test_something_else_of_that_name(ctx: Any, mine: str, options: Any) -> None:
+    rows(ctx, f"CREATE {mine}")
     with pytest.raises(DriverError) as caught:
-        write(ctx)
+        write(ctx, **options)
     assert caught.value.code == "duckdb.commit_marker"
     assert "commit_marker: false" in (caught.value.hint or "")
-    write(ctx, commit_marker=False)
+    write(ctx, commit_marker=False, **options)
+    assert len(rows(ctx, "FROM t")) == 2
 
 
 def test_asking_while_another_step_reads_the_file(ctx: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from osiris.core.errors import DriverError
 from osiris.drivers.duckdb.database import Session
@@ -41,36 +43,26 @@ class CommitMarker:
         Raises:
             DriverError: ``duckdb.commit_marker``: there is something else of that name.
         """
-        with _MAKING:
-            columns = self._columns()
-            if not columns:
-                self._session.execute(f"CREATE SCHEMA IF NOT EXISTS {self._table.schema_sql}")
-                self._session.execute(f"CREATE TABLE {self._table.sql} ({_COLUMNS})")
-            elif not {"session_id", "step_id", "rows", "committed_at"} <= columns:
-                raise DriverError(
-                    f"{self._table} is not the table in which the writer notes what it has committed",
-                    hint="rename it, or set commit_marker: false (a resumed run may then write twice)",
-                    code="duckdb.commit_marker",
-                    columns=sorted(columns),
-                )
+        with _MAKING, self._explained():
+            self._session.execute(f"CREATE SCHEMA IF NOT EXISTS {self._table.schema_sql}")
+            self._session.execute(f"CREATE TABLE IF NOT EXISTS {self._table.sql} ({_COLUMNS})")
 
-    def rows(self) -> int | None:
-        """How many rows the marker says; None where there is no marker."""
-        if not self._columns():
-            return None
-        found = self._session.execute(
-            f"SELECT rows FROM {self._table.sql} WHERE session_id = ? AND step_id = ?",  # noqa: S608
-            self._key,
+    def find(self) -> int | None:
+        """How many rows the marker says; None where there is no marker, or no table for it."""
+        there = self._session.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database()"
+            " AND lower(schema_name) = lower(?) AND lower(table_name) = ?",
+            [self._table.schema, _NAME],
         )
-        return int(found[0][0]) if found else None
+        return self._rows() if there else None
 
     def refuse_second(self) -> None:
         """Refuse to add the same rows again. Belongs into the transaction.
 
         Raises:
-            DriverError: ``duckdb.already_written``.
+            DriverError: ``duckdb.already_written``; ``duckdb.commit_marker``.
         """
-        rows = self.rows()
+        rows = self._rows()
         if rows is not None:
             session_id, step_id = self._key
             raise DriverError(
@@ -81,16 +73,35 @@ class CommitMarker:
             )
 
     def put(self, rows: int) -> None:
-        """Put the marker, last thing in the transaction."""
-        self._session.execute(
-            f"INSERT OR REPLACE INTO {self._table.sql} VALUES (?, ?, ?, now())",  # noqa: S608
-            [*self._key, rows],
-        )
+        """Put the marker, last thing in the transaction.
 
-    def _columns(self) -> set[str]:
-        found = self._session.execute(
-            "SELECT lower(column_name) FROM duckdb_columns() WHERE database_name = current_database()"
-            " AND lower(schema_name) = lower(?) AND lower(table_name) = ?",
-            [self._table.schema, _NAME],
-        )
-        return {name for (name,) in found}
+        Raises:
+            DriverError: ``duckdb.commit_marker``.
+        """
+        with self._explained():
+            self._session.execute(
+                f"INSERT OR REPLACE INTO {self._table.sql} (session_id, step_id, rows, committed_at)"  # noqa: S608
+                " VALUES (?, ?, ?, now())",
+                [*self._key, rows],
+            )
+
+    def _rows(self) -> int | None:
+        with self._explained():
+            found = self._session.execute(
+                f"SELECT rows FROM {self._table.sql} WHERE session_id = ? AND step_id = ?",  # noqa: S608
+                self._key,
+            )
+        return int(found[0][0]) if found else None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DriverError as error:
+            if error.code not in ("duckdb.binder", "duckdb.catalog"):
+                raise
+            raise DriverError(
+                f"{self._table} is not the table in which the writer notes what it has committed: {error.message}",
+                hint="rename it, or set commit_marker: false (a resumed run may then write twice)",
+                code="duckdb.commit_marker",
+            ) from error

@@ -80,7 +80,7 @@ class Writer(Driver):
             file.remove_spilled()
             if not options.commit_marker:
                 return None
-            rows = CommitMarker(session, table, ctx.session_id, ctx.step_id).rows()
+            rows = CommitMarker(session, table, ctx.session_id, ctx.step_id).find()
         finally:
             session.close()
         return None if rows is None else {"rows": rows, "location": f"{file.path}:{table}"}
@@ -121,12 +121,12 @@ def _write(
     session: Session = file.open(ctx, write=True)
     try:
         session.register("osiris_input", exact_reader(session, dataset, name))
-        if not options.commit_marker:
+        will_fail = not options.create_if_missing and not exists(session, table)
+        if not options.commit_marker or will_fail:
             with session.transaction():
                 return load(session, table, options)
         marker = CommitMarker(session, table, ctx.session_id, ctx.step_id)
-        if options.create_if_missing or exists(session, table):
-            marker.prepare()
+        marker.prepare()
         with session.transaction():
             if options.write_mode == "append":  # the other modes give the same table again
                 marker.refuse_second()
