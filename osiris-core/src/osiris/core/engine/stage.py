@@ -249,7 +249,7 @@ class StageRun:
             elif step.spec.input_form == "stream":
                 inputs[name] = run.input_stream(name, kept)
             else:
-                inputs[name] = run.input_whole(kept)
+                inputs[name] = run.input_whole(self._state.store.whole(edge.producer, output=edge.output))
         return inputs
 
     def _settle(self, run: StepRun, name: str, uses: tuple[Edge, ...]) -> None:

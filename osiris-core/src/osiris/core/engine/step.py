@@ -109,9 +109,8 @@ class StepRun:
 
         return dataset.observed(count, reported)
 
-    def input_whole(self, kept: Dataset) -> Any:
+    def input_whole(self, table: pa.Table) -> Any:
         """A stored dataset as one table or frame; a fresh one for each user, so that nobody changes another's."""
-        table: pa.Table = kept.table()
         self.report.rows_in += table.num_rows
         self.report.bytes_in += table.nbytes
         return Dataset.from_table(table).to_pandas() if self.step.spec.input_form == "pandas" else table

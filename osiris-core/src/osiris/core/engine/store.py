@@ -97,7 +97,7 @@ class DatasetStore:
         with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
             schema = reader.schema
         with self._lock:
-            self._kept[step_id, output] = _Kept(_mapped(file, schema, rows), uses, file=file, stays=True)
+            self._kept[step_id, output] = _Kept(_spooled(file, schema, rows), uses, file=file, stays=True)
 
     def get(self, step_id: str, *, output: str = "df") -> Any:
         """What was put: a Dataset that can be read any number of times, or a plain value.
@@ -110,6 +110,21 @@ class DatasetStore:
         if kept is None:
             raise DatasetError(f"output {output!r} of step {step_id!r} is not here", code="store.missing")
         return kept.value
+
+    def whole(self, step_id: str, *, output: str = "df") -> pa.Table:
+        """A dataset that was put, as one table; from disk it is mapped into memory, not read.
+
+        Raises:
+            DatasetError: It was never put, or released by its last user.
+        """
+        dataset: Dataset = self.get(step_id, output=output)
+        with self._lock:
+            kept = self._kept.get((step_id, output))
+            file = None if kept is None else kept.file
+        if file is None:
+            return dataset.table()
+        with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
+            return reader.read_all()
 
     def release(self, step_id: str, *, output: str = "df") -> None:
         """One user less; the last one's release frees memory and file. Unknown outputs are ignored."""
@@ -139,7 +154,7 @@ class DatasetStore:
                 wanted = kept in self._kept.values()
                 if wanted:
                     self._in_memory -= kept.size
-                    kept.size, kept.file, kept.value = 0, file, _mapped(file, dataset.schema, rows)
+                    kept.size, kept.file, kept.value = 0, file, _spooled(file, dataset.schema, rows)
             if not wanted:  # its last user was done meanwhile
                 file.unlink(missing_ok=True)
 
@@ -168,7 +183,7 @@ class DatasetStore:
                     self._give_back(size)
                     size = 0  # or a disk that fails now would give it back once more
                     file, rows = self._spool(dataset.schema, chain(held, [batch], batches))
-                    return _Kept(_mapped(file, dataset.schema, rows), uses, file=file)
+                    return _Kept(_spooled(file, dataset.schema, rows), uses, file=file)
                 size += batch.nbytes
                 held.append(batch)
         except BaseException:
@@ -272,9 +287,10 @@ class _SpoolFile:
             ) from error
 
 
-def _mapped(file: Path, schema: pa.Schema, rows: int) -> Dataset:
+def _spooled(file: Path, schema: pa.Schema, rows: int) -> Dataset:
     def read() -> Iterator[pa.RecordBatch]:
-        with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
+        # Read, not mapped: a stream of mapped batches leaves the whole file in the resident set.
+        with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
             yield from reader
 
     return Dataset(read, schema, replayable=True, num_rows=rows)
