@@ -35,18 +35,21 @@ class CommitNote:
     """The note of one step; its facts are in ``facts``.
 
     Args:
-        path: The file.
+        path: The file; None where there is nowhere to keep it, and the note lives as long as the attempt.
         facts: What it says.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path | None, facts: Mapping[str, Any]) -> None:
         self._path = path
         self.facts: dict[str, Any] = dict(facts)
 
     @classmethod
     def of(cls, ctx: StepContext) -> CommitNote:
         """The step's note; without facts where there is none, or none that was written whole."""
-        path = ctx.state_dir / "commit.json"
+        folder: Path | None = getattr(ctx, "state_dir", None)  # contexts of older hosts have none
+        if folder is None:
+            return cls(None, {})
+        path = folder / "commit.json"
         try:
             facts = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError):
@@ -79,15 +82,21 @@ class CommitNote:
             try:
                 self._write("writing")
             except DriverError:  # the disk is full
-                self._path.unlink(missing_ok=True)
+                self._remove()
 
     def forget(self) -> None:
         """Remove the note: there is no draft."""
         self.facts = {}
-        self._path.unlink(missing_ok=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
     def _write(self, phase: str, *, durable: bool = False) -> None:
         self.facts["phase"] = phase
+        if self._path is None:
+            return
         new = self._path.with_name("commit.new")
         with explaining(self._path, "write"):
             with new.open("w", encoding="utf-8") as file:
