@@ -77,7 +77,8 @@ class Session:
     ) -> Session:
         """Make the folder of a new run below ``root``, which is made where it is missing.
 
-        ``session.json`` (state ``running``) and ``manifest.json`` are on disk when this returns.
+        ``session.json`` (state ``running``) and ``manifest.json`` are on disk when this returns. Before, nobody sees
+        the folder: one that is listed can be resumed, whenever its process is killed.
 
         Args:
             root: Where the folders of runs are, by default of the command ``<project>/.osiris/runs``.
@@ -96,7 +97,7 @@ class Session:
         try:
             folder = _make_folder(Path(root))
             info = SessionInfo(
-                id=folder.name,
+                id=folder.name.removeprefix("."),
                 dir=folder,
                 status="running",
                 pipeline=pipeline,
@@ -113,6 +114,7 @@ class Session:
             if plan is not None:
                 session._write(_PLAN, _plan_facts(plan))
             session.artifacts_dir.mkdir(mode=0o700)
+            session._info = replace(info, dir=folder.rename(folder.with_name(info.id)))
         except OSError as error:
             if folder is not None:  # a run that never was must not be listed
                 shutil.rmtree(folder, ignore_errors=True)
@@ -298,12 +300,16 @@ class Session:
 def _make_folder(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     while True:
-        folder = root / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        draft = root / f".{name}"
         try:
-            folder.mkdir(mode=0o700)  # fails where another run was given the same id
+            draft.mkdir(mode=0o700)  # fails where another run was given the same id
         except FileExistsError:
             continue
-        return folder.absolute()
+        if (root / name).exists():
+            draft.rmdir()
+            continue
+        return draft.absolute()
 
 
 def _unwritable(kind: type[ExecutionError], folder: Path, error: OSError) -> ExecutionError:
