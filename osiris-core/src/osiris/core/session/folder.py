@@ -23,13 +23,7 @@ from osiris.core.planning import driver_versions
 from osiris.core.process import held, started_at
 from osiris.core.session.difference import refuse_changes
 from osiris.core.session.json_file import remove_drafts, write_json
-from osiris.core.session.listing import (
-    STATE_FILE,
-    SessionInfo,
-    find_session,
-    read_object,
-    read_session,
-)
+from osiris.core.session.listing import STATE_FILE, SessionInfo, find_session, read_object, read_session
 
 if TYPE_CHECKING:
     from osiris.core.planning import Plan

@@ -76,7 +76,7 @@ def list_sessions(root: str | os.PathLike[str]) -> list[SessionInfo]:
         UsageError: ``session.root_unreadable``: ``root`` cannot be listed. One that does not exist has none.
     """
     try:
-        folders = [Path(entry.path) for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]
+        entries = [entry for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -86,6 +86,7 @@ def list_sessions(root: str | os.PathLike[str]) -> list[SessionInfo]:
             code="session.root_unreadable",
             path=str(root),
         ) from error
+    folders = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]  # those are being made
     found = [read_session(folder) for folder in folders if (folder / STATE_FILE).exists() or _ID.fullmatch(folder.name)]
     return sorted(found, key=lambda info: (_sortable(info), info.id), reverse=True)
 
