@@ -20,8 +20,8 @@ from osiris.runtime.local_adapter import LocalAdapter
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
 PIPELINES = sorted(CORPUS.glob("*.yaml"))
 FAILING = {"bad-query", "failing-step", "missing-file"}
-TIMES = {"duration_ms", "busy_ms", "ts", "seq", "session_id"}
-SAMPLED = {"memory_usage_mb", "cpu_percent", "memory_peak_mb"}
+TIMES = {"duration_ms", "busy_ms", "ts", "seq", "session_id", "memory_peak_mb"}
+SAMPLED = {"memory_usage_mb", "cpu_percent", "memory_peak_mb", "open_files", "disk_usage_mb"}
 """Told so often as the run is long."""
 
 
