@@ -91,22 +91,27 @@ class Progress:
         Raises:
             OSError: It cannot be written.
         """
-        told = [
-            {
-                "id": step.id,
-                "fingerprint": self._fingerprints[step.id],
-                "report": {name: getattr(step, name) for name in _REPORTED},
-                "logged": {_safe_name(name): value for name, value in step.logged.items()},
-                "outputs": [REDACTOR(jsonable(output)) for output in outputs if output.get("step_id") == step.id],
-                "kept": {name: _told(found) for name, found in kept.get(step.id, {}).items() if _may_be_told(found)},
-            }
-            for step in steps
-        ]
+        told = [self._told(step, outputs, kept.get(step.id)) for step in steps]
         with self._lock:
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = JsonlFile(self._path)
             self._file.append({"steps": told})
+
+    def _told(
+        self, step: StepReport, outputs: Sequence[Mapping[str, Any]], kept: Mapping[str, Kept] | None
+    ) -> dict[str, Any]:
+        """What there is to say: of a step that counted nothing, little, because there may be ten thousand of them."""
+        counts = {name: value for name in _REPORTED if (value := getattr(step, name))}
+        told: dict[str, Any] = {"id": step.id, "fingerprint": self._fingerprints[step.id], "report": counts}
+        if step.logged:
+            told["logged"] = {_safe_name(name): value for name, value in step.logged.items()}
+        own = [REDACTOR(jsonable(output)) for output in outputs if output.get("step_id") == step.id]
+        if own:
+            told["outputs"] = own
+        if kept:
+            told["kept"] = {name: _kept(found) for name, found in kept.items() if _may_be_told(found)}
+        return told
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -134,13 +139,13 @@ def _finished(told: Mapping[str, Any]) -> Finished:
     return Finished(
         fingerprint=told["fingerprint"],
         report=told["report"],
-        logged={name: value for name, value in told["logged"].items() if value is not None},
-        outputs=told["outputs"],
-        kept={name: Kept(**kept) for name, kept in told["kept"].items()},
+        logged={name: value for name, value in told.get("logged", {}).items() if value is not None},
+        outputs=told.get("outputs", ()),
+        kept={name: Kept(**kept) for name, kept in told.get("kept", {}).items()},
     )
 
 
-def _told(kept: Kept) -> dict[str, Any]:
+def _kept(kept: Kept) -> dict[str, Any]:
     if kept.file is None:
         return {"value": kept.value}
     return {"file": kept.file, "rows": kept.rows, "sha256": kept.sha256}
