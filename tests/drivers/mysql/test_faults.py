@@ -20,9 +20,9 @@ ROWS = 30_000
 
 @pytest.fixture
 def big(database):
-    """A table ``big`` of more bytes than sockets hold."""
+    """A table ``big`` of more bytes than sockets hold, also where two of them share it: 120 MB."""
     database.execute("CREATE TABLE big (id INT PRIMARY KEY, v TEXT)")
-    database.execute(f"INSERT INTO big SELECT seq, REPEAT('x', 1000) FROM seq_1_to_{ROWS}")
+    database.execute(f"INSERT INTO big SELECT seq, REPEAT('x', 4000) FROM seq_1_to_{ROWS}")
 
 
 def sessions(database) -> list[int]:
