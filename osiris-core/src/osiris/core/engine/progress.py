@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from osiris.core.connections import REDACTOR
@@ -17,6 +19,7 @@ from osiris.core.events.sinks import JsonlFile, read_jsonl
 __all__ = ["Finished", "Kept", "Progress", "read_progress"]
 
 _FILE = "progress.jsonl"
+_DELAY = 0.05
 _REPORTED = ("rows_in", "rows_out", "bytes_in", "bytes_out", "has_rows", "attempts")
 
 
@@ -77,6 +80,8 @@ class Progress:
         self._fingerprints = fingerprints
         self._file: JsonlFile | None = None
         self._lock = threading.Lock()
+        self._untold: list[dict[str, Any]] = []
+        self._written = 0.0
         if fresh:
             self._path.unlink(missing_ok=True)
 
@@ -88,15 +93,26 @@ class Progress:
     ) -> None:
         """A stage has ended well. Thread-safe.
 
+        What a stage that writes or keeps something has done is in the file when this returns. Of others, which can run
+        again without harm, a twentieth of a second is written at once: there may be ten thousand of them.
+
         Raises:
             OSError: It cannot be written.
         """
         told = [self._told(step, outputs, kept.get(step.id)) for step in steps]
+        matters = bool(kept) or any(step.role == "writer" for step in steps) or any("outputs" in step for step in told)
         with self._lock:
-            if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = JsonlFile(self._path)
-            self._file.append({"steps": told})
+            self._untold.append({"steps": told})
+            if matters or monotonic() - self._written > _DELAY:
+                self._write()
+
+    def _write(self) -> None:
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = JsonlFile(self._path)
+        lines, self._untold = self._untold, []
+        self._file.append(*lines)
+        self._written = monotonic()
 
     def _told(
         self, step: StepReport, outputs: Sequence[Mapping[str, Any]], kept: Mapping[str, Kept] | None
@@ -114,9 +130,13 @@ class Progress:
         return told
 
     def close(self) -> None:
-        """Close the file. Idempotent."""
-        if self._file is not None:
-            self._file.close()
+        """Write what is left and close the file. Idempotent."""
+        with self._lock:
+            if self._untold:
+                with suppress(OSError):  # those steps run again, which does no harm
+                    self._write()
+            if self._file is not None:
+                self._file.close()
 
 
 def read_progress(folder: Path) -> dict[str, Finished]:

@@ -43,16 +43,16 @@ class JsonlFile:
             self.close()
             raise
 
-    def append(self, record: Any) -> None:
-        """Write one object; it is in the file when this returns.
+    def append(self, *records: Any) -> None:
+        """Write objects, a line each; they are in the file when this returns.
 
         Raises:
             OSError: It cannot be written.
         """
-        line = _line(record)
-        written = os.write(self._file, line)
-        while written < len(line):  # a nearly full disk
-            written += os.write(self._file, line[written:])
+        lines = b"".join(map(_line, records))
+        written = os.write(self._file, lines)
+        while written < len(lines):  # a nearly full disk
+            written += os.write(self._file, lines[written:])
 
     def close(self) -> None:
         """Close the file. Idempotent."""
