@@ -82,6 +82,8 @@ class Progress:
         self._lock = threading.Lock()
         self._untold: list[dict[str, Any]] = []
         self._written = 0.0
+        self._outputs: dict[str, list[Mapping[str, Any]]] = {}
+        self._sorted = 0
         if fresh:
             self._path.unlink(missing_ok=True)
 
@@ -99,7 +101,11 @@ class Progress:
         Raises:
             OSError: It cannot be written.
         """
-        told = [self._told(step, outputs, kept.get(step.id)) for step in steps]
+        with self._lock:  # each output is looked at once, however many stages end
+            for output in outputs[self._sorted :]:
+                self._outputs.setdefault(str(output.get("step_id")), []).append(output)
+                self._sorted += 1
+        told = [self._told(step, self._outputs.get(step.id, ()), kept.get(step.id)) for step in steps]
         matters = bool(kept) or any(step.role == "writer" for step in steps) or any("outputs" in step for step in told)
         with self._lock:
             self._untold.append({"steps": told})
@@ -122,9 +128,8 @@ class Progress:
         told: dict[str, Any] = {"id": step.id, "fingerprint": self._fingerprints[step.id], "report": counts}
         if step.logged:
             told["logged"] = {_safe_name(name): value for name, value in step.logged.items()}
-        own = [REDACTOR(jsonable(output)) for output in outputs if output.get("step_id") == step.id]
-        if own:
-            told["outputs"] = own
+        if outputs:
+            told["outputs"] = [REDACTOR(jsonable(output)) for output in outputs]
         if kept:
             told["kept"] = {name: _kept(found) for name, found in kept.items() if _may_be_told(found)}
         return told
