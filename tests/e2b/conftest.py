@@ -136,7 +136,7 @@ def pairs_are_complete(context: ExecutionContext) -> bool:
     )
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Until something happened elsewhere: nobody tells us, so we look."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):

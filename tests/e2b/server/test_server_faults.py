@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -83,12 +84,30 @@ def test_a_delay(server, sandbox):
         sandbox.files.exists("x", request_timeout=0.2)
 
 
-def test_a_hanging_create_may_have_made_a_sandbox(server, client):
+def test_a_create_that_hangs(server, client, until):
     server.faults.hang("sandbox.create")
     with pytest.raises(httpx.ReadTimeout):
         client.Sandbox.create(request_timeout=0.3)
-    assert server.sandboxes == []
+    until(lambda: not server.log.of("sandbox.create")[-1].open)
     server.faults.clear()
+    assert server.sandboxes == []
+
+
+def test_a_sandbox_that_is_killed_while_it_comes_up(server, client, until):
+    known = len(server.history)
+
+    def create():
+        with contextlib.suppress(SandboxException):  # or it was just there when it was killed
+            client.Sandbox.create()
+
+    thread = threading.Thread(target=create)
+    thread.start()
+    until(lambda: len(server.history) > known)
+    server.faults.kill_sandbox(server.history[known].sandbox_id)
+    thread.join()
+    assert [one.ended_by for one in server.history[known:]] == ["killed"]
+    assert server.sandboxes == []
+    assert client.Sandbox.create().is_running()
 
 
 def test_an_answer_that_is_lost_on_its_way(server, client):

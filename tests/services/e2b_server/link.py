@@ -29,9 +29,16 @@ class Link:
         self.waiting: dict[int, asyncio.Future[Any]] = {}
         self.next_id = 0
         self.process: subprocess.Popen[bytes] | None = None
+        self.closed = False
 
     def start(self, config: dict[str, Any], trouble: Path) -> None:
-        """Start the first process; what it complains of goes to ``trouble``."""
+        """Start the first process; what it complains of goes to ``trouble``.
+
+        Raises:
+            SandboxGoneError: The sandbox was ended while it came up.
+        """
+        if self.closed:
+            raise SandboxGoneError("it was ended while it came up")
         self.socket, theirs = socket.socketpair()
         self.inbox = frames.Inbox(self.socket)
         with theirs, trouble.open("wb") as errors:
@@ -52,7 +59,7 @@ class Link:
             OSError: It failed there.
             SandboxGoneError: The sandbox has ended.
         """
-        if self.socket.fileno() < 0:
+        if self.closed or self.process is None:
             raise SandboxGoneError
         self.next_id += 1
         number = self.next_id
@@ -89,10 +96,12 @@ class Link:
 
     def close(self) -> None:
         """End the sandbox: its first process takes all others with it."""
-        if self.socket.fileno() < 0:
+        if self.closed:
             return
-        asyncio.get_running_loop().remove_reader(self.socket)
-        self.socket.close()
+        self.closed = True
+        if self.process is not None:
+            asyncio.get_running_loop().remove_reader(self.socket)
+            self.socket.close()
         for future in (self.ready, *self.waiting.values()):
             if not future.done():
                 future.set_exception(SandboxGoneError())

@@ -15,7 +15,8 @@ class Entry:
     """One request as the provider's log pipeline has it.
 
     ``operation`` is the name that faults know it by, ``status`` what was answered (None: open still, or cut),
-    ``body`` what was sent where that is logged, with bytes as base64, ``plain`` the same bytes in clear.
+    ``body`` what was sent where that is logged, with bytes as base64, ``plain`` the same bytes in clear, ``open``
+    whether it is being worked on.
     """
 
     operation: str
@@ -23,6 +24,7 @@ class Entry:
     body: dict[str, Any] | None = None
     plain: str = ""
     status: int | None = None
+    open: bool = True
     time: float = field(default_factory=time.time)
 
     def note(self, body: dict[str, Any]) -> None:

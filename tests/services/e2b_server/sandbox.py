@@ -91,8 +91,13 @@ class Sandbox:
         Raises:
             SandboxGoneError: It did not come up; says what its first process complained of.
         """
-        await asyncio.get_running_loop().run_in_executor(None, self.furnish)
         self.link = Link(on_exit, lambda: self.end("crashed"))
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.furnish)
+        except OSError as error:
+            if self.ended_by:  # its folder is being cleared away
+                raise SandboxGoneError("it was ended while it came up") from error
+            raise
         config = {
             "namespaces": self.machine.namespaces,
             "root": str(self.root),

@@ -193,6 +193,8 @@ def application(cloud: Cloud) -> web.Application:
             response = await handler(request)
         except ConnectionResetError:  # the client has gone while it was being answered
             return web.Response(status=499)
+        finally:
+            entry.open = False
         entry.status = response.status
         return response
 
