@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from osiris.core.errors import RunCancelledError
@@ -23,7 +23,8 @@ class Cancellation:
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._requested = False
+        self._event: threading.Event | None = None  # made for who waits: there is one of us for every step
         # Re-entrant: request() may be called by a signal handler that interrupts on_cancel() in this thread.
         self._lock = threading.RLock()
         self._callbacks: dict[int, Callable[[], object]] = {}
@@ -34,7 +35,7 @@ class Cancellation:
     @property
     def requested(self) -> bool:
         """Whether somebody asked to stop."""
-        return self._event.is_set()
+        return self._requested
 
     def request(self, reason: str = "cancelled", *, signal: int | None = None) -> None:
         """Ask to stop: sets the flag, then calls every registered callback once.
@@ -42,10 +43,12 @@ class Cancellation:
         A callback that raises does not keep the others from being called.
         """
         with self._lock:
-            if self._event.is_set():
+            if self._requested:
                 return
             self.reason, self.signal = reason, signal
-            self._event.set()
+            self._requested = True
+            if self._event is not None:
+                self._event.set()
             callbacks = list(self._callbacks.values())
         for callback in callbacks:
             with suppress(Exception):
@@ -53,11 +56,16 @@ class Cancellation:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until asked to stop, at most ``timeout`` seconds; True if asked."""
+        with self._lock:
+            if self._requested:
+                return True
+            if self._event is None:
+                self._event = threading.Event()
         return self._event.wait(timeout)
 
     def raise_if_requested(self) -> None:
         """Raise :class:`RunCancelledError` if somebody asked to stop."""
-        if self._event.is_set():
+        if self._requested:
             raise self.error()
 
     def error(self) -> RunCancelledError:
@@ -65,21 +73,32 @@ class Cancellation:
         facts: dict[str, Any] = {} if self.signal is None else {"signal": self.signal}
         return RunCancelledError(f"the run was {self.reason or 'cancelled'}", **facts)
 
-    @contextmanager
-    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
+    def on_cancel(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
         """While the block runs, ``callback`` is called (from another thread) when a stop is asked for.
 
         Called at once when it already was.
         """
-        with self._lock:
-            key, self._next = self._next, self._next + 1
-            self._callbacks[key] = callback
-            already = self._event.is_set()
+        return _Registration(self, callback)
+
+
+class _Registration:
+    """A callback that is registered while a block runs. Not a generator: every step has one, and that costs thrice."""
+
+    def __init__(self, owner: Cancellation, callback: Callable[[], object]) -> None:
+        self._owner = owner
+        self._callback = callback
+        self._key = -1
+
+    def __enter__(self) -> None:
+        owner = self._owner
+        with owner._lock:
+            self._key, owner._next = owner._next, owner._next + 1
+            owner._callbacks[self._key] = self._callback
+            already = owner._requested
         if already:
             with suppress(Exception):
-                callback()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._callbacks.pop(key, None)
+                self._callback()
+
+    def __exit__(self, *raised: object) -> None:
+        with self._owner._lock:
+            self._owner._callbacks.pop(self._key, None)

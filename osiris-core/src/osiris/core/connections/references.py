@@ -100,7 +100,7 @@ def fill(value: Any, secrets: Mapping[str, str]) -> Any:
     """
     if isinstance(value, str):
         return _TOKEN.sub(lambda found: _filled(found.group(), secrets), value) if "${" in value else value
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):  # asking the abstract class costs as much as the rest
         return {key: fill(item, secrets) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [fill(item, secrets) for item in value]

@@ -32,12 +32,13 @@ class StageAttempts:
         self._number = 0
         self._run = StageRun(stage, state, 1, again=state.settings.options.resume)
         self._stopped: tuple[str, str | None] | None = None
-        self._woken = threading.Event()
+        self._woken: threading.Event | None = None
 
     def stop(self, reason: str, caused_by: str | None = None) -> None:
         """Stop now, and do not try again. Any thread."""
         self._stopped = (reason, caused_by)
-        self._woken.set()
+        if self._woken is not None:
+            self._woken.set()
         self._run.stop(reason, caused_by)
 
     def execute(self) -> OsirisError | None:
@@ -52,15 +53,20 @@ class StageAttempts:
         # The policy is the library's; imported only where one is asked for.
         from tenacity import Retrying, retry_if_exception
 
+        self._woken = woken = threading.Event()  # before `_stopped` is looked at
+
+        def sleep(seconds: float) -> None:
+            woken.wait(seconds)
+
         retrying = Retrying(
             retry=retry_if_exception(self._is_worth_another),
             stop=self._has_enough,
             wait=self._delay,
-            sleep=self._sleep,
+            sleep=sleep,
             before_sleep=self._tell_retry,
             reraise=True,
         )
-        with self._state.settings.cancellation.on_cancel(self._woken.set):
+        with self._state.settings.cancellation.on_cancel(woken.set):
             try:
                 retrying(self._attempt)
             except OsirisError as error:
@@ -113,9 +119,6 @@ class StageAttempts:
         delay = growing(state) + wait_random(0, policy.jitter)(state)
         asked_for: Any = error.facts.get("retry_after") if isinstance(error, OsirisError) else None
         return max(delay, float(asked_for)) if isinstance(asked_for, int | float) else delay
-
-    def _sleep(self, seconds: float) -> None:
-        self._woken.wait(seconds)
 
     def _tell_retry(self, state: RetryCallState) -> None:
         error = _error_of(state)

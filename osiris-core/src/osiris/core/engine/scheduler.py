@@ -132,6 +132,8 @@ class _Scheduler:
         """Failures of steps that say ``on_error: continue``."""
         self._broken_off = False
         self._abandoned = False
+        self._idle = 0
+        """Threads that look again only when they are woken; to wake the others at every step costs more than a step."""
         # One lock, two waiting rooms: a step's end must not wake threads that have nothing to do.
         self._lock = threading.Lock()
         self._for_work = threading.Condition(self._lock)
@@ -277,11 +279,17 @@ class _Scheduler:
                 index = heapq.heappop(self._ready)
                 self._running[index] = StageAttempts(self._stages[index], self._state)
                 self._begun[index] = monotonic()
-                self._for_work.notify(len(self._ready))
+                if self._idle and self._ready:
+                    self._for_work.notify_all()
                 return self._running[index]
             if not self._running:
                 break
-            self._for_work.wait(_CROWDED if self._ready else None)
+            if self._ready:
+                self._for_work.wait(_CROWDED)
+                continue
+            self._idle += 1
+            self._for_work.wait()
+            self._idle -= 1
         self._for_work.notify_all()
         self._for_the_end.notify_all()
         return None

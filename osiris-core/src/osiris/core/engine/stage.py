@@ -58,8 +58,8 @@ class StageRun:
         self._late: StepError | None = None
         self.left_behind = False
         """Whether a driver did not come back: it may still do its work, and must not be called again beside that."""
-        self._over = threading.Event()
-        self._woken = threading.Event()
+        self._woken: threading.Event | None = None
+        """Set where somebody waits for steps that may not come back."""
 
     def stop(self, reason: str, caused_by: str | None = None) -> None:
         """Stop for something that is not this stage's doing; ``caused_by`` is the step whose it is. Any thread."""
@@ -118,15 +118,18 @@ class StageRun:
     def _go_within_time(self) -> BaseException | None:
         """As :meth:`_go`, in a thread that can be left behind where a driver does not come back."""
         ended: list[BaseException | None] = []
+        over = threading.Event()
 
         def go() -> None:
             ended.append(self._go())
-            self._over.set()
-            self._woken.set()
+            over.set()
+            self._wake()
+
+        self._woken = woken = threading.Event()
 
         threading.Thread(target=go, name=f"osiris-stage-{self.stage.index}-timed", daemon=True).start()
-        self._woken.wait()
-        if self._over.wait(_STOP_PATIENCE):
+        woken.wait()
+        if over.wait(_STOP_PATIENCE):
             return ended[0]
         self.left_behind = True
         late = ", ".join(step_id for step_id, run in self._runs.items() if not run.report.duration_ms)
@@ -146,7 +149,7 @@ class StageRun:
         self._late = error
         self._blame(run, error)
         self._interrupt(f"stopped: step {run.step.id!r} timed out")
-        self._woken.set()
+        self._wake()
 
     def _interrupt(self, reason: str, signal: int | None = None) -> None:
         for run in list(self._runs.values()):
@@ -157,7 +160,11 @@ class StageRun:
     def _cancel(self) -> None:
         cancellation = self._state.settings.cancellation
         self._interrupt(cancellation.reason or "cancelled", cancellation.signal)
-        self._woken.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._woken is not None:
+            self._woken.set()
 
     def _refuse_to_go_on(self) -> None:
         self._state.settings.cancellation.raise_if_requested()

@@ -59,10 +59,12 @@ class RunState:
 
     def written_in(self, stage: Stage) -> list[str]:
         """The writers of a stage that have written."""
-        return [step_id for step_id in stage.steps if step_id in self.written]
+        return [step_id for step_id in stage.steps if step_id in self.written] if self.written else []
 
     def is_done(self, stage: Stage) -> bool:
         """Whether all that a stage is for has been written before: nobody waits for what it would give."""
+        if not self.written:
+            return False
         steps = [self.plan.by_id[step_id] for step_id in stage.steps]
         if len(self.written_in(stage)) < max(1, sum(step.spec.role == "writer" for step in steps)):
             return False

@@ -145,7 +145,7 @@ class EventBus:
         self.session_id = session_id
         # Not `redact or dict`: a redactor that has nothing to replace yet may well be false.
         self._redact: Callable[[Mapping[str, Any]], dict[str, Any]] = dict if redact is None else redact
-        self._sinks: list[Sink] = []
+        self._sinks: tuple[Sink, ...] = ()
         self._events: list[Event] = []
         self._metrics: list[Metric] = []
         self._seq = after
@@ -167,7 +167,7 @@ class EventBus:
     def subscribe(self, sink: Sink) -> None:
         """Let ``sink`` hear everything from now on."""
         with self._lock:
-            self._sinks.append(sink)
+            self._sinks = (*self._sinks, sink)
 
     def log_event(self, event: str, data: Mapping[str, Any] | None = None) -> Event:
         """Tell an event. ``type`` in ``data`` overrides what the name says.
@@ -226,7 +226,7 @@ class EventBus:
     def close(self) -> None:
         """Close every sink, once; further records are kept in memory only."""
         with self._lock:
-            sinks, self._sinks = self._sinks, []
+            sinks, self._sinks = self._sinks, ()
             for sink in sinks:
                 try:
                     sink.close()
@@ -241,23 +241,26 @@ class EventBus:
         return self._seq
 
     def _tell(self, method: Literal["on_event", "on_metric"], record: Any) -> None:
-        self._untold.append((method, record))
         if self._telling:  # from inside a sink: after the record that is being told, so that order is kept
+            self._untold.append((method, record))
             return
         self._telling = True
         try:
+            self._tell_all(method, record)
             while self._untold:
-                told, next_record = self._untold.popleft()
-                for sink in tuple(self._sinks):
-                    try:
-                        getattr(sink, told)(next_record)
-                    except Exception as error:
-                        self._drop(sink, error)
+                self._tell_all(*self._untold.popleft())
         finally:
             self._telling = False
 
+    def _tell_all(self, method: Literal["on_event", "on_metric"], record: Any) -> None:
+        for sink in self._sinks:
+            try:
+                getattr(sink, method)(record)
+            except Exception as error:
+                self._drop(sink, error)
+
     def _drop(self, sink: Sink, error: Exception) -> None:
-        self._sinks = [other for other in self._sinks if other is not sink]
+        self._sinks = tuple(other for other in self._sinks if other is not sink)
         _log.error("event sink %s raised and is dropped", type(sink).__name__, exc_info=error)
         self.log_event("sink_dropped", {"sink": type(sink).__name__, "error": str(error)})
         with suppress(Exception):

@@ -30,7 +30,7 @@ def jsonable(value: Any, _depth: int = 0) -> Any:
         return value if math.isfinite(value) else None
     if _depth > _DEPTH:  # a structure that holds itself
         return _text(value)
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         # Most items are plain, and this runs for every record: they cost no call.
         return {
             key if type(key) is str else _text(key): item if type(item) in _PLAIN else jsonable(item, _depth + 1)

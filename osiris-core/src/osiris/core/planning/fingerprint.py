@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fingerprint", "step_fingerprints"]
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def fingerprint(manifest: Mapping[str, Any], drivers: Iterable[str]) -> str:
     """sha256, in hex, of a resolved manifest and the names of its drivers; the order of keys does not matter."""
@@ -41,5 +43,4 @@ def step_fingerprints(plan: Plan, versions: Mapping[str, str]) -> dict[str, str]
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(content).encode()).hexdigest()
