@@ -21,7 +21,7 @@ class AdapterSettings(BaseModel):
         options: By adapter name, as ``--adapter-option`` would give them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     default: str = "local"
     fallback: tuple[str, ...] = ()
@@ -31,9 +31,9 @@ class AdapterSettings(BaseModel):
 class ProjectSettings(BaseModel):
     """The whole file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    adapters: AdapterSettings = AdapterSettings()
+    adapters: AdapterSettings = Field(default_factory=AdapterSettings.model_construct)
 
 
 def read_settings(project: Path) -> ProjectSettings:
@@ -46,7 +46,7 @@ def read_settings(project: Path) -> ProjectSettings:
     try:
         text = file.read_text("utf-8")
     except FileNotFoundError:
-        return ProjectSettings()
+        return ProjectSettings.model_construct()  # checks nothing, so that no checks are built
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise _wrong(file, str(reason)) from error
