@@ -12,6 +12,8 @@ from osiris.core.adapter_factory import AdapterFactory
 from osiris.core.driver import DriverRegistry, DriverSpec
 from osiris.core.execution_adapter import ExecutionContext
 
+pytest_plugins = ["pytester", "osiris.testing.pytest_plugin"]
+
 Register = Callable[..., None]
 
 
