@@ -271,10 +271,10 @@ def _normal(name: str) -> str:
 
 
 def _folders(package: str) -> list[str]:
-    """The folders of a package and of those around it, innermost first, below the namespaces of Osiris."""
+    """The folders of a package and of those around it, innermost first; not that of the namespace `osiris`."""
     parts = package.split(".")
     folders = ["/".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
-    return [folder for folder in folders if folder not in _NAMESPACES] or folders
+    return [folder for folder in folders if folder != "osiris"] or folders
 
 
 def _places(package: str) -> list[str]:

@@ -37,49 +37,66 @@ Url = Annotated[str, Field(pattern=re.compile(r"^https?://\S+$"))]
 
 
 class E2BOptions(BaseModel):
-    """Where, how large and how long; and what goes along.
-
-    Attributes:
-        api_key: E2B's key; default the variable ``E2B_API_KEY``.
-        template: A template of yours, by name or id; default one that is built for what the plan needs.
-        cpu: Processors of the template that is built.
-        memory_gb: Memory of the template that is built.
-        timeout: Seconds that the sandbox lives on when nobody extends its life any more.
-        env: Variables of the worker, as ``NAME=value,OTHER=value``.
-        pass_env: Names of variables of this process that the worker gets, too; no others.
-        install: ``template``: dependencies are in a template that is built once. ``pip``: they are installed in the
-            sandbox where they are missing. ``none``: they are there. ``auto``: ``template`` where no template is given,
-            else ``pip``.
-        keep_sandbox: Leave the sandbox to its time instead of killing it, to look into it.
-        network: ``on``, ``off``, the hosts and networks that may be reached, or E2B's own rules as a mapping.
-        include: Further files, folders and globs of the project that the pipeline reads or writes.
-        domain: Where E2B, or who speaks as it does, is.
-        api_url: Its API, where that is elsewhere.
-        sandbox_url: Its sandboxes, where those are elsewhere.
-        heartbeat: Seconds between the worker's signs of life; after three without one, the stream is taken anew.
-        cancel_patience: Seconds that a cancelled worker gets to stop by itself; then it is stopped by signals.
-        request_timeout: Seconds that one request to E2B may take.
-    """
+    """Where, how large and how long; and what goes along."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    api_key: str | None = Field(default=None, min_length=1, repr=False)
-    template: str | None = Field(default=None, min_length=1)
-    cpu: int | None = Field(default=None, ge=1, le=64)
-    memory_gb: float | None = Field(default=None, gt=0, le=512)
-    timeout: int = Field(default=300, ge=1, le=86_400)
-    env: Annotated[dict[str, str], BeforeValidator(_as_mapping)] = Field(default_factory=dict, repr=False)
-    pass_env: Names = Field(default_factory=list)
-    install: Literal["auto", "template", "pip", "none"] = "auto"
-    keep_sandbox: bool = False
-    network: Annotated[Literal["on", "off"] | list[str] | dict[str, Any], BeforeValidator(_as_network)] = "on"
-    include: Annotated[list[str], BeforeValidator(_as_list)] = Field(default_factory=list)
-    domain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.:-]+$")
-    api_url: Url | None = None
-    sandbox_url: Url | None = None
-    heartbeat: float = Field(default=5.0, gt=0, le=60)
-    cancel_patience: float = Field(default=10.0, gt=0)
-    request_timeout: float = Field(default=30.0, gt=0)
+    api_key: str | None = Field(
+        default=None, min_length=1, repr=False, description="E2B's key; default the variable `E2B_API_KEY`"
+    )
+    template: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A template of yours, by name or id; default one that is built for what the plan needs",
+    )
+    cpu: int | None = Field(default=None, ge=1, le=64, description="Processors of the template that is built")
+    memory_gb: float | None = Field(default=None, gt=0, le=512, description="Memory of the template that is built")
+    timeout: int = Field(
+        default=300,
+        ge=1,
+        le=86_400,
+        description="Seconds that the sandbox lives on when nobody extends its life any more",
+    )
+    env: Annotated[dict[str, str], BeforeValidator(_as_mapping)] = Field(
+        default_factory=dict, repr=False, description="Variables of the worker, as `NAME=value,OTHER=value`"
+    )
+    pass_env: Names = Field(
+        default_factory=list, description="Names of variables of this process that the worker gets, too; no others"
+    )
+    install: Literal["auto", "template", "pip", "none"] = Field(
+        default="auto",
+        description="`template`: dependencies are in a template that is built once. `pip`: they are installed "
+        "in the sandbox where they are missing. `none`: they are there. `auto`: `template` where no"
+        " template is given, else `pip`",
+    )
+    keep_sandbox: bool = Field(
+        default=False, description="Leave the sandbox to its time instead of killing it, to look into it"
+    )
+    network: Annotated[Literal["on", "off"] | list[str] | dict[str, Any], BeforeValidator(_as_network)] = Field(
+        default="on",
+        description="`on`, `off`, the hosts and networks that may be reached, or E2B's own rules as a mapping",
+    )
+    include: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        default_factory=list,
+        description="Further files, folders and globs of the project that the pipeline reads or writes",
+    )
+    domain: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9.:-]+$", description="Where E2B, or who speaks as it does, is"
+    )
+    api_url: Url | None = Field(default=None, description="Its API, where that is elsewhere")
+    sandbox_url: Url | None = Field(default=None, description="Its sandboxes, where those are elsewhere")
+    heartbeat: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="Seconds between the worker's signs of life; after three without one, the stream is taken anew",
+    )
+    cancel_patience: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds that a cancelled worker gets to stop by itself; then it is stopped by signals",
+    )
+    request_timeout: float = Field(default=30.0, gt=0, description="Seconds that one request to E2B may take")
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
