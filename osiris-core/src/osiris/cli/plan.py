@@ -59,6 +59,7 @@ def describe(planned: PlannedPipeline, environment: Mapping[str, str]) -> dict[s
                 "after": list(step.after),
                 "inputs": {name: f"{edge.producer}.{edge.output}" for name, edge in step.inputs.items()},
                 "connection": step.config.get("connection") if step.spec.connection_family else None,
+                "mask": [rule.to_dict() for rule in step.masks],
             }
         )
     return {
@@ -91,6 +92,7 @@ def _secrets(planned: PlannedPipeline, environment: Mapping[str, str]) -> Iterat
     resolver = SecretResolver(environment, planned.project / ".env", extra_schemes=Catalog.current().secret_resolvers)
     for step in planned.plan.steps:
         references = secret_references(step.config, owner=f"step {step.id}")
+        references += secret_references(step.salts, owner=f"step {step.id}")
         named = step.config.get("connection")
         if step.spec.connection_family and isinstance(named, str):
             references += planned.connections.get(named, family=step.spec.connection_family).references()
@@ -100,7 +102,7 @@ def _secrets(planned: PlannedPipeline, environment: Mapping[str, str]) -> Iterat
                 "step": step.id,
                 "used_by": reference.owner,
                 "option": reference.key,
-                "reference": reference.name if reference.scheme == "env" else f"{reference.scheme}:{reference.name}",
+                "reference": reference.told,
                 "from": source.place,
                 "available": source.found,
             }
@@ -123,6 +125,14 @@ def _write(planned: PlannedPipeline, document: Mapping[str, Any]) -> None:
         for step in document["steps"]
     ]
     write_table(["stage", "step", "driver", "package", "inputs"], rows, right=[0])
+    masked: list[list[Cell]] = [
+        [", ".join(rule["columns"]), rule["method"], (step["id"], "bold")]
+        for step in document["steps"]
+        for rule in step["mask"]
+    ]
+    if masked:
+        write()
+        write_table(["masked columns", "method", "from step"], masked)
     if document["secrets"]:
         write()
         write_table(["secret", "used by", "comes from"], [_secret_cells(secret) for secret in document["secrets"]])

@@ -23,6 +23,28 @@ _PARAM = {"type": "string", "pattern": r"^\$\{params\.[A-Za-z_][A-Za-z0-9_]*\}$"
 
 _TIME: dict[str, Any] = {"type": ["number", "string", "null"], "description": "Seconds, or as 500ms, 30s, 5m, 1h."}
 _SIZE: dict[str, Any] = {"type": ["integer", "string"], "description": "Bytes, or as 500MB, 2GB, 1GiB."}
+_KEPT: dict[str, Any] = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 100}, {"$ref": "#/$defs/param"}]}
+_MASK: dict[str, Any] = {
+    "type": "object",
+    "required": ["columns", "method"],
+    "additionalProperties": False,
+    "properties": {
+        "columns": {
+            "description": "The columns' names.",
+            "anyOf": [
+                {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                {"$ref": "#/$defs/param"},
+            ],
+        },
+        "method": {
+            "description": "hash: sha256 in hex; redact: ***; partial: *** and a few characters.",
+            "anyOf": [{"enum": ["hash", "redact", "partial"]}, {"$ref": "#/$defs/param"}],
+        },
+        "salt": {"type": "string", "description": "hash: the reference of a key, as ${MASK_KEY}; makes it an HMAC."},
+        "first": {**_KEPT, "description": "partial: characters kept at the beginning; default 0."},
+        "last": {**_KEPT, "description": "partial: characters kept at the end; default 4."},
+    },
+}
 
 
 @app.command()
@@ -52,7 +74,7 @@ def pipeline_schema(specs: list[DriverSpec]) -> dict[str, Any]:
 
     A driver whose config model cannot be imported takes any config.
     """
-    definitions: dict[str, Any] = {"param": _PARAM}
+    definitions: dict[str, Any] = {"param": _PARAM, "mask": _MASK}
     variants: list[dict[str, Any]] = []
     for spec in specs:
         definitions[f"step.{spec.name}"] = _step_variant(spec)
@@ -140,6 +162,15 @@ def _step_base() -> dict[str, Any]:
                 "type": ["array", "null"],
                 "items": _STEP_ID,
                 "description": "Steps that must have finished before.",
+            },
+            "mask": {
+                "description": "Columns of its outputs that nobody after it sees in clear.",
+                "anyOf": [
+                    {"$ref": "#/$defs/mask"},
+                    {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/mask"}},
+                    {"type": "null"},
+                    {"$ref": "#/$defs/param"},
+                ],
             },
             **_step_options(),
         },

@@ -61,6 +61,11 @@ class SecretReference:
         """The name of the option that it fills: the last word in :attr:`path`; empty where there is none."""
         return next((part for part in reversed(self.path) if isinstance(part, str)), "")
 
+    @property
+    def told(self) -> str:
+        """What to call it where people look: the variable's name without a default, or ``scheme:name``."""
+        return self.name if self.scheme == "env" else f"{self.scheme}:{self.name}"
+
 
 def parse_reference(text: str) -> SecretReference | None:
     """``text`` as a reference; None where it is not exactly one."""

@@ -72,6 +72,7 @@ class SecretResolver:
         self._base_dir = Path(base_dir) if base_dir is not None else (self._dotenv or Path(".env")).parent
         self._redactor = redactor
         self._values: dict[str, str] = {}
+        self._sources: dict[str, SecretSource] = {}
 
     def resolve_all(self, references: Iterable[SecretReference | str]) -> dict[str, str]:
         """The values by reference text; each is looked up once.
@@ -105,10 +106,15 @@ class SecretResolver:
         known = reference.scheme == "keyring" or reference.scheme in self._schemes
         return SecretSource(reference.scheme, known)
 
+    def resolved(self, reference: SecretReference) -> SecretSource | None:
+        """Where the value came from; None as long as :meth:`resolve_all` has found none."""
+        return self._sources.get(reference.text)
+
     def _value(self, reference: SecretReference) -> str:
         value = self._values.get(reference.text)
         if value is None:
             value = self._values[reference.text] = self._fetch(reference)
+            self._sources[reference.text] = self.source(reference)
         # Each time: the same variable may stand for the user here and for the password there.
         if not (is_public(reference) or self._is_default(reference)):
             self._redactor.add(value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from osiris.core.connections import fill
 from osiris.core.driver import DriverRegistry
+from osiris.core.engine.masking import Masking
 from osiris.core.engine.progress import Finished
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.settings import EventDoor, RunSettings
@@ -25,6 +26,7 @@ class Configured:
         connection: None where the step has none.
         reference: The connection with its references, which tells connections apart without showing secrets.
         name: What the step calls it; None where it stands in the step itself.
+        masking: What hides columns of its outputs; None where it masks none.
     """
 
     def __init__(self, step: PlannedStep, prepared: PreparedRun, secrets: Mapping[str, str]) -> None:
@@ -35,6 +37,7 @@ class Configured:
         self.connection: Mapping[str, Any] | None = fill(self.reference, secrets)
         name = config.get("connection")
         self.name = name if isinstance(name, str) else None
+        self.masking = Masking(step, secrets) if step.masks else None
 
 
 def find_commit(

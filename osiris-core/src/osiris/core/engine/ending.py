@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from osiris.core.engine.masking import without_values
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.settings import EventDoor
 from osiris.core.errors import OsirisError, RunCancelledError, StepError
@@ -19,6 +20,7 @@ _MOST_TRACEBACK = 100_000
 
 def attributed(step: PlannedStep, raised: BaseException) -> StepError:
     """The error, naming its step; foreign exceptions are wrapped and stay the cause."""
+    raised = without_values(step, raised)
     if isinstance(raised, StepError):
         raised.facts.setdefault("step_id", step.id)
         return raised

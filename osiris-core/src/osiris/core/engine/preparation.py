@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osiris.core.connections import Connections, SecretReference, SecretResolver, secret_references
@@ -36,7 +36,7 @@ def prepare(manifest: Mapping[str, Any], context: EventDoor) -> PreparedRun:
     return PreparedRun(
         manifest=plan.manifest,
         configs={step.id: _unfolded(step, connections) for step in plan.steps},
-        environment=_secrets(plan, connections, settings),
+        environment=_secrets(plan, connections, settings, context),
         artifacts_dir=settings.artifacts_dir,
         run_id=settings.session_id,
         metadata={"fingerprint": plan.fingerprint, "steps": len(plan.steps), "stages": len(plan.stages)},
@@ -57,15 +57,27 @@ def _unfolded(step: PlannedStep, connections: Connections) -> dict[str, Any]:
     return config
 
 
-def _secrets(plan: Plan, connections: Connections, settings: RunSettings) -> dict[str, str]:
-    """The values of all references, by the text between their braces."""
-    references = [found for step in plan.steps for found in _references(step, connections)]
-    if not references:
+def _secrets(plan: Plan, connections: Connections, settings: RunSettings, door: EventDoor) -> dict[str, str]:
+    """The values of all references, by the text between their braces; each step's use of one is told."""
+    asked = [(step.id, found) for step in plan.steps for found in _references(step, connections)]
+    if not asked:
         return {}
     resolver = SecretResolver(
         settings.environment, settings.project_dir / ".env", extra_schemes=Catalog.current().secret_resolvers
     )
-    return {text[2:-1]: value for text, value in resolver.resolve_all(references).items()}
+    try:
+        values = resolver.resolve_all(reference for _, reference in asked)
+    finally:  # where some have no value, the others were read all the same
+        _tell_resolved(asked, resolver, door)
+    return {text[2:-1]: value for text, value in values.items()}
+
+
+def _tell_resolved(asked: Iterable[tuple[str, SecretReference]], resolver: SecretResolver, door: EventDoor) -> None:
+    for step_id, reference in asked:
+        source = resolver.resolved(reference)
+        if source is not None:
+            told = {"step_id": step_id, "secret": reference.told, "used_by": reference.owner, "option": reference.key}
+            door.log_event("secret_resolved", {**told, "source": source.place})
 
 
 def _references(step: PlannedStep, connections: Connections) -> Iterator[SecretReference]:
@@ -73,3 +85,4 @@ def _references(step: PlannedStep, connections: Connections) -> Iterator[SecretR
     if step.spec.connection_family is not None and isinstance(named, str):
         yield from connections.get(named, family=step.spec.connection_family).references()
     yield from secret_references(step.config, owner=f"step {step.id}")
+    yield from secret_references(step.salts, owner=f"step {step.id}")

@@ -206,7 +206,7 @@ class StageRun:
             return
         run.call(inputs)
         self._settle(run, "df", uses)
-        self._refuse_lost_rows(run)
+        run.refuse_lost_rows()
 
     def _pass_by(self, step: PlannedStep) -> None:
         """A writer that has written: what streams to it is read to its end all the same, for who else reads it."""
@@ -227,7 +227,7 @@ class StageRun:
         ctx = EngineStepContext(
             report, state.settings, state.door, state.temp_root, connection, told.outputs, told.warnings
         )
-        run = StepRun(step, configured.config, ctx, report, self._blame)
+        run = StepRun(step, configured.config, ctx, report, self._blame, configured.masking)
         run.used = frozenset(edge.output for edge in uses)
         self._runs[step.id] = run
         if state.settings.cancellation.requested or self._stopped is not None:
@@ -295,16 +295,7 @@ class StageRun:
         for run in list(self._runs.values()):
             for name in run.used - {"df"}:
                 self._settle(run, name, self._state.plan.uses[run.step.id])
-            self._refuse_lost_rows(run)
-
-    def _refuse_lost_rows(self, run: StepRun) -> None:
-        if run.step.spec.role == "writer" and run.unread:
-            raise StepError(
-                f"writer {run.step.id!r} returned without reading its input to the end",
-                hint=f"driver {run.step.driver!r} must read every batch of {', '.join(sorted(run.unread))}",
-                code="step.input_not_read",
-                step_id=run.step.id,
-            )
+            run.refuse_lost_rows()
 
     def _blame(self, run: StepRun, error: BaseException) -> None:
         # First come: a failure upstream passes through every step below it, perhaps in another guise. And a step

@@ -13,6 +13,7 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset
 from osiris.core.driver import DriverRegistry
 from osiris.core.engine.channel import Channel
+from osiris.core.engine.masking import Masking
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.step_context import EngineStepContext
 from osiris.core.errors import StepError
@@ -33,6 +34,7 @@ class StepRun:
         ctx: What the driver may use.
         report: Where rows, bytes and time are counted.
         blame: Told the first exception that this step itself raised.
+        masking: What hides columns of its outputs.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class StepRun:
         ctx: EngineStepContext,
         report: StepReport,
         blame: Callable[[StepRun, BaseException], None],
+        masking: Masking | None = None,
     ) -> None:
         self.step = step
         self.ctx = ctx
@@ -55,6 +58,7 @@ class StepRun:
         """Inputs that are streams and were not read to their end."""
         self._config = config
         self._blame = blame
+        self._masking = masking
         self._driver: Any = None
         self._begun = 0.0
         self._waited = 0.0
@@ -161,6 +165,20 @@ class StepRun:
         """Outputs beside ``df`` that other steps use; they are kept once the stage's streams have ended."""
         return [name for name in self.outputs if name != "df" and name in self.used]
 
+    def refuse_lost_rows(self) -> None:
+        """See that a writer has read all that it was given.
+
+        Raises:
+            StepError: It has not (code ``step.input_not_read``).
+        """
+        if self.step.spec.role == "writer" and self.unread:
+            raise StepError(
+                f"writer {self.step.id!r} returned without reading its input to the end",
+                hint=f"driver {self.step.driver!r} must read every batch of {', '.join(sorted(self.unread))}",
+                code="step.input_not_read",
+                step_id=self.step.id,
+            )
+
     def finish(self) -> None:
         """The step has nothing more to do: close outputs and driver, take the time. Idempotent."""
         if self._timer is not None:
@@ -195,13 +213,16 @@ class StepRun:
                 step_id=self.step.id,
             )
         outputs: dict[str, Any] = {}
+        tabular: dict[str, Dataset] = {}
         for name, value in result.items():
             if value is None or (name != "df" and isinstance(value, _SCALARS)):
                 outputs[name] = value  # as {"rows": 5}: a plain value, for ${step.rows}
             else:
-                outputs[name] = self.output_stream(Dataset.of(value, name=name))
-                self.report.has_rows = True
-        return outputs
+                tabular[name] = Dataset.of(value, name=name)
+        if self._masking is not None:
+            tabular = self._masking.hide(tabular)
+        self.report.has_rows = bool(tabular) or self.report.has_rows
+        return outputs | {name: self.output_stream(dataset) for name, dataset in tabular.items()}
 
     def _tell_progress(self, rows: int) -> None:
         now = perf_counter()

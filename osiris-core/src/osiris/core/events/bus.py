@@ -83,7 +83,7 @@ OWN_EVENTS = frozenset(
     | {f"step_{what}" for what in ("start", "progress", "complete", "failed", "skipped", "retry", "restored")}
     | {"circuit_opened", "circuit_half_open", "circuit_reopened", "circuit_closed", "memory_short"}
     | {"adapter_fallback", "run_resumed", "checkpoint_saved", "checkpoint_damaged", "warning"}
-    | {"run_cancelled", "connection_resolved", "output_written", "artifact_created"}
+    | {"run_cancelled", "secret_resolved", "connection_resolved", "output_written", "artifact_created"}
     | {"execution_interrupted", "cleanup_complete", "sink_dropped"}
 )
 """The events that the shipped schema describes. Programs look for them, so that their names are never redacted."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
-from osiris.core.manifest.params import Params, read_params
+from osiris.core.manifest.params import Given, Params, read_params
 from osiris.core.manifest.references import find_references, parse_input
 from osiris.core.manifest.report import Path, Report, describe, suggest
 
@@ -17,17 +17,22 @@ TOP_KEYS = (
     "name",
     "description",
     "params",
-    "defaults",
+    "profiles",
     "requires",
-    "steps",
+    "defaults",
     "breaker",
     "limits",
+    "base_dir",
+    "steps",
 )
+"""In the order in which a file is written."""
+
 STEP_OPTIONS = ("retry", "timeout", "on_error", "checkpoint")
-STEP_KEYS = ("id", "driver", "config", "inputs", "needs", "description", *STEP_OPTIONS)
+STEP_KEYS = ("id", "driver", "config", "inputs", "needs", "mask", "description", *STEP_OPTIONS)
 
 _ELSEWHERE = {
     "isolation": "the whole run is isolated, with --adapter-option isolation=process or in osiris.yaml",
+    "mask": "it is said of the step whose output it is, beside its driver",
     "adapters": "adapters are chosen in osiris.yaml, or with --adapter and --fallback",
 }
 """What users look for here, and where it is said instead."""
@@ -38,24 +43,24 @@ _VERSION = re.compile(r"1(?:\.(?:0|[1-9][0-9]{0,5})){0,2}")
 
 
 def normalise(
-    raw: dict[str, Any], *, name: str | None, params: Mapping[str, Any] | None, report: Report
-) -> dict[str, Any]:
-    """The data of a :class:`~osiris.core.manifest.Manifest`; mistakes go to ``report``.
+    raw: dict[str, Any], *, name: str | None, given: Given, report: Report
+) -> tuple[dict[str, Any], Params, str | None]:
+    """The data of a :class:`~osiris.core.manifest.Manifest`, its parameters and its ``base_dir``.
 
     Args:
         raw: A mapping as read.
         name: The name where ``raw`` has none.
-        params: Values given for this run.
+        given: The values of this run.
         report: Takes every mistake; where it holds one, the result is a draft that must not be run: it has the
             right form, with empty values where something could not be read.
     """
     own = {key: value for key, value in raw.items() if not key.startswith("x-")}
     _check_keys(own, TOP_KEYS, (), report)
-    data: dict[str, Any] = {"version": _version(raw, report), "name": _name(raw, name, report)}
-    description = _description(raw, (), report)
+    filled = read_params(raw.get("params"), raw.get("profiles"), given, report)
+    data: dict[str, Any] = {"version": _version(raw, report), "name": _name(raw, name, filled, report)}
+    description = _description(raw, (), filled, report)
     if description is not None:
         data["description"] = description
-    filled = read_params(raw.get("params"), params or {}, report)
     data["params"] = filled.values
     data["requires"] = _texts(raw, "requires", (), report)
     defaults = _defaults(raw, filled, report)
@@ -64,7 +69,33 @@ def normalise(
     for key in ("breaker", "limits"):
         if key in raw:
             data[key] = filled.fill(raw[key], (key,), report)
-    return data
+    if not given.complete:
+        _note_needed(data, filled, report)
+    return data, filled, _base_dir(raw, filled, report)
+
+
+def _note_needed(data: dict[str, Any], params: Params, report: Report) -> None:
+    """A parameter may be without a value in texts and options; what decides who feeds whom has to be known."""
+    for index, step in enumerate(data["steps"]):
+        for key in ("driver", "inputs", "needs", *STEP_OPTIONS):
+            for path, reference in find_references(step.get(key), ("steps", index, key)):
+                if reference.kind == "param" and reference.name in params.declared:
+                    hint = f"give it with --param {reference.name}=..., or give it a default"
+                    report.add("manifest.param_missing", f"parameter {reference.name!r} has no value", path, hint)
+
+
+def _base_dir(raw: dict[str, Any], params: Params, report: Report) -> str | None:
+    folder = params.fill(raw.get("base_dir"), ("base_dir",), report)
+    if folder is None:
+        return None
+    if not isinstance(folder, str) or not folder.strip() or "\0" in folder:
+        hint = 'a folder, seen from the one of this file, as base_dir: ".."'
+        report.add("manifest.wrong_type", f"base_dir must be a text, but is {describe(folder)}", ("base_dir",), hint)
+        return None
+    for _, reference in find_references(folder):
+        if reference.kind != "param":
+            _refuse(reference.text, reference.kind == "invalid", ("base_dir",), report)
+    return folder
 
 
 def _check_keys(raw: dict[str, Any], known: Collection[str], path: Path, report: Report) -> None:
@@ -89,8 +120,8 @@ def _version(raw: dict[str, Any], report: Report) -> str:
     return ".".join([*text.split("."), "0", "0"][:3])
 
 
-def _name(raw: dict[str, Any], fallback: str | None, report: Report) -> str:
-    name = raw.get("name")
+def _name(raw: dict[str, Any], fallback: str | None, params: Params, report: Report) -> str:
+    name = params.fill_in_text(raw.get("name"), ("name",), report)
     if name is None and "name" not in raw:
         return fallback or "pipeline"
     if not isinstance(name, str) or not name.strip():
@@ -99,8 +130,8 @@ def _name(raw: dict[str, Any], fallback: str | None, report: Report) -> str:
     return name
 
 
-def _description(raw: dict[str, Any], path: Path, report: Report) -> str | None:
-    text = raw.get("description")
+def _description(raw: dict[str, Any], path: Path, params: Params, report: Report) -> str | None:
+    text = params.fill_in_text(raw.get("description"), (*path, "description"), report)
     if text is not None and not isinstance(text, str):
         place = (*path, "description")
         report.add("manifest.wrong_type", f"description must be a text, but is {describe(text)}", place, _quote(text))
@@ -139,12 +170,14 @@ def _step(
         return {"id": "", "driver": "", "config": {}, "inputs": {}, "needs": []}
     _check_keys(raw, STEP_KEYS, path, report)
     step: dict[str, Any] = {"id": _step_id(raw, path, seen, report), "driver": _driver(raw, path, params, report)}
-    description = _description(raw, path, report)
+    description = _description(raw, path, params, report)
     if description is not None:
         step["description"] = description
     step["config"] = params.fill(_mapping(raw, "config", path, report), (*path, "config"), report)
     step["inputs"] = params.fill(_mapping(raw, "inputs", path, report), (*path, "inputs"), report)
     step["needs"] = params.fill(_texts(raw, "needs", path, report), (*path, "needs"), report)
+    if raw.get("mask") is not None:
+        step["mask"] = params.fill(raw["mask"], (*path, "mask"), report)
     own = {key: params.fill(raw[key], (*path, key), report) for key in STEP_OPTIONS if key in raw}
     step.update({**defaults, **own})
     _check_references(step, path, report)
@@ -233,6 +266,9 @@ def _check_references(step: dict[str, Any], path: Path, report: Report) -> None:
         for place, reference in find_references(value, (*path, "inputs", name)):
             if reference.kind != "param":
                 _refuse(reference.text, reference.kind == "invalid", place, report)
+    for place, reference in find_references(step.get("mask"), (*path, "mask")):
+        if reference.kind != "param" and not (reference.kind == "secret" and place[-1] == "salt"):
+            _refuse(reference.text, reference.kind == "invalid", place, report)
     for key in ("driver", "needs", *(option for option in STEP_OPTIONS if option in step)):
         for place, reference in find_references(step[key], (*path, key)):
             if reference.kind != "param":

@@ -2,6 +2,7 @@
 
 from osiris.core.planning.draft import with_plan_problems
 from osiris.core.planning.fingerprint import step_fingerprints
+from osiris.core.planning.masking import MaskRule
 from osiris.core.planning.plan import Edge, Plan, PlannedStep, Stage
 from osiris.core.planning.planner import make_plan
 from osiris.core.planning.policy import BreakerPolicy, LimitPolicy, RetryPolicy, StepPolicy, read_size
@@ -11,6 +12,7 @@ __all__ = [
     "BreakerPolicy",
     "Edge",
     "LimitPolicy",
+    "MaskRule",
     "Plan",
     "PlannedStep",
     "RetryPolicy",

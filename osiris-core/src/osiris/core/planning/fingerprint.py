@@ -32,12 +32,14 @@ def step_fingerprints(plan: Plan, versions: Mapping[str, str]) -> dict[str, str]
     """
     found: dict[str, str] = {}
     for step in plan.steps:
-        content = {
+        content: dict[str, Any] = {
             "driver": [step.driver, versions.get(step.driver)],
             "config": step.config,
             "values": step.values,
             "inputs": {name: [found[edge.producer], edge.output] for name, edge in step.inputs.items()},
         }
+        if step.masks:
+            content["mask"] = [rule.to_dict() for rule in step.masks]
         found[step.id] = _digest(content)
     return found
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import Problem
+from osiris.core.planning.masking import MaskRule
 from osiris.core.planning.policy import BreakerPolicy, LimitPolicy, StepPolicy
 
 __all__ = ["Edge", "Plan", "PlannedStep", "Stage"]
@@ -42,6 +43,7 @@ class PlannedStep:
         values: Inputs that are plain values, by input name.
         after: All steps that must have finished before it (``needs`` without data, and producers).
         policy: What its ``retry``, ``timeout`` and ``on_error`` say, defaults merged.
+        masks: What its ``mask`` says: columns of its outputs that nobody after it sees in clear.
     """
 
     id: str
@@ -52,6 +54,12 @@ class PlannedStep:
     values: Mapping[str, Any] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     policy: StepPolicy = field(default_factory=StepPolicy)
+    masks: tuple[MaskRule, ...] = ()
+
+    @property
+    def salts(self) -> dict[str, list[str]]:
+        """The references of the keys that ``masks`` use, in a form in which references are looked for."""
+        return {"salt": [rule.salt for rule in self.masks if rule.salt is not None]}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from osiris.core.planning.checks import ConnectionSource, Installed, check_requi
 from osiris.core.planning.findings import Findings
 from osiris.core.planning.fingerprint import fingerprint
 from osiris.core.planning.graph import find_cycles, sort
+from osiris.core.planning.masking import MaskRule, read_masks
 from osiris.core.planning.plan import Edge, Plan, PlannedStep
 from osiris.core.planning.policy import (
     BreakerPolicy,
@@ -86,6 +87,7 @@ class Examination:
     wiring: Wiring
     order: list[int]
     policies: list[StepPolicy]
+    masks: list[tuple[MaskRule, ...]]
     breaker: BreakerPolicy | None
     limits: LimitPolicy
 
@@ -115,6 +117,7 @@ def examine(
         wiring=wiring,
         order=order,
         policies=policies,
+        masks=[_masks(step, index, specs, findings) for index, step in enumerate(manifest["steps"])],
         breaker=read_breaker(manifest.get("breaker"), noting("breaker")),
         limits=read_limits(manifest.get("limits"), noting("limits")),
     )
@@ -132,6 +135,22 @@ def _policy(step: Mapping[str, Any], index: int, findings: Findings) -> StepPoli
         findings.note("plan.policy", message, ("steps", index, *path), hint)
 
     return read_policy(options, note)
+
+
+def _masks(
+    step: Mapping[str, Any], index: int, specs: Mapping[str, DriverSpec], findings: Findings
+) -> tuple[MaskRule, ...]:
+    if "mask" not in step:
+        return ()
+
+    def note(message: str, path: tuple[str | int, ...], hint: str | None) -> None:
+        findings.note("plan.mask", message, ("steps", index, *path), hint)
+
+    spec = specs.get(step["driver"])
+    if spec is not None and not spec.outputs:
+        hint = "mask the output of a step before it"
+        note(f"step {step['id']!r} ({spec.name}) only writes: it has no output to mask", ("mask",), hint)
+    return read_masks(step["mask"], note)
 
 
 def _describe(
@@ -204,6 +223,7 @@ def _plan(manifest: Manifest, seen: Examination, findings: Findings) -> Plan:
                 values=wiring.values[index],
                 after=after[step["id"]],
                 policy=policies[index],
+                masks=seen.masks[index],
             )
             for step, index in zip(steps, order, strict=True)
         ),

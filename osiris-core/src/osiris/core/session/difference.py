@@ -10,7 +10,7 @@ from osiris.core.errors import UsageError
 
 __all__ = ["refuse_changes"]
 
-_DECIDING = ("driver", "config", "inputs", "needs")
+_DECIDING = ("driver", "config", "inputs", "needs", "mask")
 """What decides a step's result; ``retry``, ``timeout`` and the like only say how it is to be run."""
 
 _SHOWN = 60
