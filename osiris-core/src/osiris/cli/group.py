@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "plan": "Show what would run, without running it.",
     "validate": "Check pipeline files and report every problem.",
     "runs": "List past runs, or show one.",
-    "plugins": "List the installed plugins and their state.",
+    "plugins": "List, show or check the installed plugins.",
     "drivers": "List drivers, or show one with its options.",
     "connections": "List connections, or test them.",
     "schema": "Print the JSON Schema of pipeline files, for editors.",

@@ -129,6 +129,14 @@ class Catalog:
         """Describe everything and say how it is; never raises for a plugin's fault."""
         return [self._report(entry) for entry in self._entries]
 
+    def describe(self, entry: PluginEntry) -> tuple[DriverSpec | AdapterSpec | str, ...]:
+        """What one entry point offers: the specs of its drivers or its adapter, else the names of its hooks.
+
+        Raises:
+            PluginError: As for :meth:`describe_driver`; blocked too.
+        """
+        return self._described(entry)
+
     # loaded
 
     def load_driver(self, name: str) -> Callable[[], Driver]:
@@ -202,6 +210,17 @@ class Catalog:
                 except PluginError as error:
                     self.note_fault(entry, name, error)
         return found
+
+    def hooks_of(self, entry: PluginEntry) -> list[str]:
+        """The hooks that an entry point's module implements; raises as :meth:`describe`."""
+        self._described(entry)
+        return self._hooks.implemented(entry)
+
+    def ask(self, entry: PluginEntry, name: str, **arguments: Any) -> list[Any]:
+        """Ask a hook of one entry point's module alone: no answer or one. Raises as :meth:`describe`."""
+        self._described(entry)
+        with self._lock:
+            return self._hooks.ask(entry, name, **arguments)
 
     def event_sinks(self, context: ExecutionContext) -> list[Any]:
         """The sinks that plugins want to hear this run."""

@@ -34,6 +34,7 @@ class PluginEntry:
         value: The module that the entry point names, as ``acme.plugin``.
         origin: Where the distribution is: its source folder when editable, else the folder it was installed to.
         requires: Its ``Requires-Dist`` lines.
+        editable: Whether it is used right from its source folder.
     """
 
     group: str
@@ -43,6 +44,7 @@ class PluginEntry:
     value: str
     origin: str = ""
     requires: tuple[str, ...] = field(default=(), repr=False)
+    editable: bool = False
 
     @property
     def owner(self) -> str:
@@ -121,7 +123,7 @@ def _entries_of(distribution: metadata.Distribution) -> list[PluginEntry]:
     if "Name" not in head or "Version" not in head:
         raise ValueError("it states no name or no version")
     name, version = head["Name"], head["Version"]
-    origin = _origin(distribution)
+    origin, editable = _origin(distribution)
     # distribution.requires would parse the metadata once more.
     requires = tuple(head.get_all("Requires-Dist") or distribution.requires or ())
     return [
@@ -133,19 +135,21 @@ def _entries_of(distribution: metadata.Distribution) -> list[PluginEntry]:
             value=point.value.partition("[")[0].strip(),  # extras behind it are history, but allowed
             origin=origin,
             requires=requires,
+            editable=editable,
         )
         for point in points
     ]
 
 
-def _origin(distribution: metadata.Distribution) -> str:
+def _origin(distribution: metadata.Distribution) -> tuple[str, bool]:
+    """Where it is, and whether that is its source folder."""
     direct = distribution.read_text("direct_url.json")
     if direct:
         facts = json.loads(direct)
         url = str(facts.get("url", ""))
         if facts.get("dir_info", {}).get("editable") and url.startswith("file://"):
-            return url.removeprefix("file://")
-    return str(Path(str(distribution.locate_file(""))))
+            return url.removeprefix("file://"), True
+    return str(Path(str(distribution.locate_file("")))), False
 
 
 def _shadowed(distribution: metadata.Distribution, name: str, path: Sequence[str] | None) -> bool:

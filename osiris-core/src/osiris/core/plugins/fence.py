@@ -7,7 +7,7 @@ import re
 from osiris.core.errors import PluginVersionError
 from osiris.core.plugins.distributions import PluginEntry
 
-__all__ = ["check_fence"]
+__all__ = ["check_fence", "stated_range"]
 
 _NUMBER = r"(\d+(?:\.\d+)*)"
 _PLAIN_RANGE = re.compile(
@@ -48,6 +48,23 @@ def check_fence(entry: PluginEntry, core: str) -> str | None:
     return (
         f'{entry.owner} states no bound on osiris-core; its authors should require "osiris-core>={major},<{following}"'
     )
+
+
+def stated_range(entry: PluginEntry) -> str | None:
+    """What the plugin's distribution requires of osiris-core, as ``>=1.0,<2``; None where it says nothing of it."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    parts: list[str] = []
+    for line in entry.requires:
+        if not _ON_CORE.match(line):
+            continue
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            parts += [str(requirement.specifier)] if requirement.specifier else []
+    return _readable(",".join(parts)) or None
 
 
 def _plainly_within(line: str, core: str) -> bool:
