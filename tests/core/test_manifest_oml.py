@@ -124,7 +124,7 @@ def test_a_writer_gives_order_alone() -> None:
     [
         ('oml_version: "1.0"\nsteps: [{id: a, component: x.y}]', ("manifest.version", 1, 14)),
         ("oml_version: true\nsteps: [{id: a, component: x.y}]", ("manifest.version", 1, 14)),
-        ("oml_version: 0.1.0\nprofiles: {}\nsteps: [{id: a, component: x.y}]", ("manifest.not_supported_yet", 2, 1)),
+        ("oml_version: 0.1.0\nprofiles: 5\nsteps: [{id: a, component: x.y}]", ("manifest.wrong_type", 2, 11)),
         ("oml_version: 0.1.0\nversion: 1\nsteps: [{id: a, component: x.y}]", ("manifest.unknown_key", 2, 1)),
         ("oml_version: 0.1.0\nsteps: [{id: a}]", ("manifest.missing_key", 2, 9)),
         ("oml_version: 0.1.0\nsteps: [{id: a, component: 5}]", ("manifest.wrong_type", 2, 28)),
@@ -133,7 +133,7 @@ def test_a_writer_gives_order_alone() -> None:
         ("oml_version: 0.1.0\nsteps: [{id: a, component: x.y, mode: [read]}]", ("manifest.wrong_type", 2, 39)),
         ("oml_version: 0.1.0\nsteps: [{id: a, component: x.y, needs: b}]", ("manifest.wrong_type", 2, 40)),
         ("oml_version: 0.1.0\nsteps: [{id: a, component: x.y, needs: [[b]]}]", ("manifest.wrong_type", 2, 41)),
-        ("oml_version: 0.1.0\nsteps: [{id: a, component: x.y, retry: 1}]", ("manifest.not_supported_yet", 2, 33)),
+        ("oml_version: 0.1.0\nsteps: [{id: a, component: x.y, retry: 1}]", ("manifest.unknown_key", 2, 33)),
         ("oml_version: 0.1.0\nsteps: [5]", ("manifest.wrong_type", 2, 9)),
         ("oml_version: 0.1.0\nsteps: 5", ("manifest.no_steps", 2, 8)),
         ("oml_version: 0.1.0\n", ("manifest.missing_key", 1, 1)),

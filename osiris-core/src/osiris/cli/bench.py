@@ -13,7 +13,7 @@ import typer
 from osiris.cli import figures, terminal
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import PlannedPipeline, plan_pipeline
-from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, Parallel, Param, Pipeline
+from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, Parallel, Param, Pipeline, Profile
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, tell, write
@@ -35,6 +35,7 @@ def bench(
     adapter_option: AdapterOption = None,
     runs: Annotated[int, typer.Option("--runs", "-n", metavar="N", min=1, help="How many runs count.")] = 5,
     param: Param = None,
+    profile: Profile = None,
     env_file: EnvFile = None,
     parallel: Parallel = None,
     as_json: Json = False,
@@ -49,7 +50,7 @@ def bench(
     environment = read_env_file(env_file)
     params, options = parse_pairs(param, "--param"), parse_pairs(adapter_option, "--adapter-option")
     file = find_pipeline(pipeline)
-    planned = plan_pipeline(file, find_project(file), params)
+    planned = plan_pipeline(file, find_project(file), params, profile=profile, environment=environment)
     cancellation = Cancellation()
     with TemporaryDirectory(prefix="osiris-bench-") as folder, interruptible(cancellation):
         numbers = count(1)

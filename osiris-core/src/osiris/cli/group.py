@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "run": "Run a pipeline.",
     "plan": "Show what would run, without running it.",
     "validate": "Check pipeline files and report every problem.",
+    "compile": "Write a pipeline as a manifest, also one of the older dialect.",
     "runs": "List past runs, or show one.",
     "plugins": "List, show or check the installed plugins.",
     "drivers": "List drivers, or show one with its options.",

@@ -22,6 +22,7 @@ __all__ = [
     "Parallel",
     "Param",
     "Pipeline",
+    "Profile",
     "Resume",
     "SessionDir",
     "Timeout",
@@ -33,6 +34,10 @@ Pipeline = Annotated[
 Param = Annotated[
     list[str] | None,
     typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param of the pipeline; may be repeated."),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Take the params of this profile of the pipeline."),
 ]
 EnvFile = Annotated[
     Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import typer
 
 from osiris.cli import failure, terminal
 from osiris.cli.loading import plan_pipeline
-from osiris.cli.options import EnvFile, Json, Param, Pipeline
+from osiris.cli.options import EnvFile, Json, Param, Pipeline, Profile
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, styled, write
@@ -22,17 +23,26 @@ __all__ = ["app"]
 
 app = typer.Typer(rich_markup_mode=None)
 
+_LONGEST_VALUE = 60
+
 
 @app.command()
-def plan(pipeline: Pipeline = None, param: Param = None, env_file: EnvFile = None, as_json: Json = False) -> None:
+def plan(
+    pipeline: Pipeline = None,
+    param: Param = None,
+    profile: Profile = None,
+    env_file: EnvFile = None,
+    as_json: Json = False,
+) -> None:
     """Show what would run, without running it.
 
-    Shows the order, the stages (steps that stream into each other), drivers with versions, and which
-    variable each secret comes from and whether it is set; never a value.
+    Shows each param's value and where it comes from, the order, the stages (steps that stream into each
+    other), drivers with versions, and which variable each secret comes from and whether it is set; never a
+    secret's value.
     """
     environment, params = read_env_file(env_file), parse_pairs(param, "--param")
     file = find_pipeline(pipeline)
-    planned = plan_pipeline(file, find_project(file), params)
+    planned = plan_pipeline(file, find_project(file), params, profile=profile, environment=environment)
     document = describe(planned, environment)
     if as_json:
         terminal.write_json(document)
@@ -67,7 +77,9 @@ def describe(planned: PlannedPipeline, environment: Mapping[str, str]) -> dict[s
         "pipeline": planned.manifest.name,
         "file": str(planned.file),
         "fingerprint": plan.fingerprint,
-        "params": dict(planned.manifest.params),
+        "profile": planned.manifest.origin.profile,
+        "params": planned.manifest.params,
+        "params_from": planned.manifest.param_sources,
         "steps": steps,
         "stages": [
             {"index": stage.index, "steps": list(stage.steps), "after": list(stage.after)} for stage in plan.stages
@@ -111,9 +123,14 @@ def _secrets(planned: PlannedPipeline, environment: Mapping[str, str]) -> Iterat
 def _write(planned: PlannedPipeline, document: Mapping[str, Any]) -> None:
     failure.tell_warnings(planned.plan.warnings)
     write(f"{styled(clean(document['pipeline']), 'bold', stream=sys.stdout)} ({clean(document['file'])})")
-    if document["params"]:
-        write("params: " + clean(", ".join(f"{name}={value!r}" for name, value in document["params"].items())))
     write()
+    if document["params"]:
+        sources = document["params_from"]
+        write_table(
+            ["param", "value", "comes from"],
+            [[name, _shown(value), sources[name]] for name, value in document["params"].items()],
+        )
+        write()
     rows: list[list[Cell]] = [
         [
             str(step["stage"] + 1),
@@ -138,6 +155,11 @@ def _write(planned: PlannedPipeline, document: Mapping[str, Any]) -> None:
         write_table(["secret", "used by", "comes from"], [_secret_cells(secret) for secret in document["secrets"]])
     write()
     write("Nothing was run.")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}\u2026"
 
 
 def _inputs_cell(step: Mapping[str, Any], edges: list[Mapping[str, Any]]) -> Cell:

@@ -26,6 +26,7 @@ from osiris.cli.options import (
     Parallel,
     Param,
     Pipeline,
+    Profile,
     Resume,
     Timeout,
 )
@@ -53,6 +54,7 @@ app = typer.Typer(rich_markup_mode=None)
 def run(
     pipeline: Pipeline = None,
     param: Param = None,
+    profile: Profile = None,
     env_file: EnvFile = None,
     session_dir: Annotated[
         Path | None,
@@ -98,7 +100,7 @@ def run(
         environment = read_env_file(env_file)
         params, given = parse_pairs(param, "--param"), parse_pairs(adapter_option, "--adapter-option")
         earlier = None if resume is None else find_earlier(resume, pipeline, session_dir)
-        planned = _plan(pipeline, params, earlier, checkpoint=checkpoint)
+        planned = _plan(pipeline, params, profile, environment, earlier, checkpoint=checkpoint)
         settings = _settings(planned.project)
         name = adapter or (earlier and earlier.adapter) or settings.default
         backend = _create_adapter(name, {**settings.options.get(name, {}), **given})
@@ -143,14 +145,28 @@ def _settings(project: Path) -> AdapterSettings:
 
 
 def _plan(
-    pipeline: Path | None, params: Mapping[str, str], earlier: Earlier | None, *, checkpoint: bool
+    pipeline: Path | None,
+    params: Mapping[str, str],
+    profile: str | None,
+    environment: Mapping[str, str],
+    earlier: Earlier | None,
+    *,
+    checkpoint: bool,
 ) -> PlannedPipeline:
     if earlier is None:
         file = find_pipeline(pipeline)
-        return plan_pipeline(file, find_project(file), params, checkpoint=checkpoint)
+        return plan_pipeline(
+            file, find_project(file), params, profile=profile, environment=environment, checkpoint=checkpoint
+        )
     file = pipeline or earlier.file
     planned = plan_pipeline(
-        file, find_project(file), earlier.params(params), checkpoint=checkpoint or earlier.checkpoint
+        file,
+        find_project(file),
+        # The values of then go before a variable of now, but not before a profile that is asked for.
+        params if profile is not None else earlier.params(params),
+        profile=profile,
+        environment=environment,
+        checkpoint=checkpoint or earlier.checkpoint,
     )
     return replace(planned, base_dir=earlier.base_dir or planned.base_dir)
 

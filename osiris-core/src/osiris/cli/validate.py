@@ -9,8 +9,8 @@ import typer
 
 from osiris.cli import failure, figures, terminal
 from osiris.cli.loading import plan_pipeline
-from osiris.cli.options import Json, Param
-from osiris.cli.project import find_pipeline, find_project, parse_pairs
+from osiris.cli.options import EnvFile, Json, Param, Profile
+from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file
 from osiris.cli.terminal import clean, tell, write
 from osiris.core.errors import InvalidPipelineError, OsirisError, PluginError, Problem
 
@@ -25,15 +25,17 @@ def validate(
         list[Path] | None, typer.Argument(metavar="[PIPELINE]...", help="The files.  [default: pipeline.yaml]")
     ] = None,
     param: Param = None,
+    profile: Profile = None,
+    env_file: EnvFile = None,
     as_json: Json = False,
 ) -> int:
     """Check pipeline files and report every problem, each as 'file:line:column: error: message'.
 
     Nothing runs. Exit code 0 if all files are valid, 3 if one is not.
     """
-    params = parse_pairs(param, "--param")
+    given = {"params": parse_pairs(param, "--param"), "profile": profile, "environment": read_env_file(env_file)}
     files = pipelines or [find_pipeline(None)]
-    found = {file: _check(file, params) for file in files}
+    found = {file: _check(file, given) for file in files}
     problems = [problem for (_, several) in found.values() for problem in several]
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
@@ -49,10 +51,10 @@ def validate(
     return InvalidPipelineError.exit_code if errors else 0
 
 
-def _check(file: Path, params: dict[str, str]) -> tuple[int, tuple[Problem, ...]]:
+def _check(file: Path, given: dict[str, Any]) -> tuple[int, tuple[Problem, ...]]:
     """How many steps a file has, and what is wrong or worth saying."""
     try:
-        planned = plan_pipeline(file, find_project(file), params)
+        planned = plan_pipeline(file, find_project(file), **given)
     except (InvalidPipelineError, PluginError) as error:
         return 0, failure.list_problems(error) or (_as_problem(error, file),)
     return len(planned.plan.steps), planned.plan.warnings

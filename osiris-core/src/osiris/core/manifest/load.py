@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from osiris.core.errors import ManifestError, Problem
 from osiris.core.manifest import oml
-from osiris.core.manifest.model import Manifest
+from osiris.core.manifest.model import Manifest, Origin
+from osiris.core.manifest.params import Given
 from osiris.core.manifest.positions import MAX_DEPTH, MAX_NODES, compose
 from osiris.core.manifest.report import Report, describe, in_order
 from osiris.core.manifest.schema import normalise
@@ -21,31 +23,62 @@ MAX_BYTES = 50 * 1024 * 1024
 MAX_BITS = 3000  # Python itself refuses to print integers of more than 4,300 digits
 
 
-def load_manifest(path: str | os.PathLike[str], *, params: Mapping[str, Any] | None = None) -> Manifest:
+def load_manifest(
+    path: str | os.PathLike[str],
+    *,
+    params: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    complete: bool = True,
+) -> Manifest:
     """Read a pipeline file: YAML or JSON, manifest or OML, UTF-8.
+
+    A parameter's value is that of ``params``, else of ``environment``, else of ``profile``, else the default.
 
     Args:
         path: The file.
         params: Values of parameters by name; text is converted to the declared type.
+        profile: The name of one of the file's profiles.
+        environment: Where variables ``OSIRIS_PARAM_NAME`` are looked up, as ``os.environ``; None: nowhere.
+        complete: Whether a parameter without a value is a mistake. If not, its uses in ``config`` stay as written:
+            for looking at a file without running it.
 
     Raises:
         ManifestError: With every problem found, each with file, line and column.
     """
     file = Path(path)
-    return _parse(_decode(_read(file), str(path)), source=str(path), file=file, params=params)
+    given = _given(params, profile, environment, complete)
+    content = _read(file)
+    return _parse(_decode(content, str(path)), content, source=str(path), file=file, given=given)
 
 
-def parse_manifest(text: str, *, file: str = "<string>", params: Mapping[str, Any] | None = None) -> Manifest:
+def parse_manifest(
+    text: str,
+    *,
+    file: str = "<string>",
+    params: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    complete: bool = True,
+) -> Manifest:
     """As :func:`load_manifest`, for text that is already in memory; ``file`` is the name shown in problems.
 
     Raises:
         ManifestError: With every problem found.
     """
-    return _parse(text, source=file, file=None, params=params)
+    given = _given(params, profile, environment, complete)
+    return _parse(text, text.encode("utf-8", "surrogatepass"), source=file, file=None, given=given)
 
 
-def manifest_from_dict(data: Mapping[str, Any], *, params: Mapping[str, Any] | None = None) -> Manifest:
-    """A manifest from data made in code; problems have paths but no lines. ``data`` is copied.
+def manifest_from_dict(
+    data: Mapping[str, Any],
+    *,
+    params: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    complete: bool = True,
+) -> Manifest:
+    """As :func:`load_manifest`, for data made in code; problems have paths but no lines. ``data`` is copied.
 
     Raises:
         ManifestError: With every problem found; values that JSON cannot hold are among them.
@@ -54,7 +87,13 @@ def manifest_from_dict(data: Mapping[str, Any], *, params: Mapping[str, Any] | N
     plain = _Copy(report).copy(data, (), 0)
     if report.problems:
         report.stop()
-    return _build(plain, report, file=None, params=params)
+    return _build(plain, report, file=None, given=_given(params, profile, environment, complete))
+
+
+def _given(
+    params: Mapping[str, Any] | None, profile: str | None, environment: Mapping[str, str] | None, complete: bool
+) -> Given:
+    return Given(values=params or {}, profile=profile, environment=environment or {}, complete=complete)
 
 
 def _read(file: Path) -> bytes:
@@ -99,7 +138,7 @@ def _decode(data: bytes, file: str) -> str:
         raise ManifestError(problems=[problem]) from None
 
 
-def _parse(text: str, *, source: str, file: Path | None, params: Mapping[str, Any] | None) -> Manifest:
+def _parse(text: str, content: bytes, *, source: str, file: Path | None, given: Given) -> Manifest:
     document = compose(text.removeprefix("\ufeff"), source)
     report = Report(source, document.place)
     report.problems.extend(document.problems)
@@ -113,10 +152,10 @@ def _parse(text: str, *, source: str, file: Path | None, params: Mapping[str, An
             column=1,
         )
         raise ManifestError(problems=[problem])
-    return _build(document.value, report, file=file, params=params)
+    return _build(document.value, report, file=file, given=given, digest=sha256(content).hexdigest())
 
 
-def _build(raw: Any, report: Report, *, file: Path | None, params: Mapping[str, Any] | None) -> Manifest:
+def _build(raw: Any, report: Report, *, file: Path | None, given: Given, digest: str | None = None) -> Manifest:
     if not isinstance(raw, dict):
         hint = "begin with version: and steps:"
         report.add("manifest.not_a_mapping", f"a pipeline must be a mapping, but this is {describe(raw)}", (), hint)
@@ -124,8 +163,9 @@ def _build(raw: Any, report: Report, *, file: Path | None, params: Mapping[str, 
     is_oml = "oml_version" in raw
     if is_oml:
         raw = oml.translate(raw, report)
-    data = normalise(raw, name=file.stem if file else None, params=params, report=report)
-    manifest = Manifest(data, file=file, source=report.file, place=report.place, oml=is_oml)
+    data, params, base_dir = normalise(raw, name=file.stem if file else None, given=given, report=report)
+    origin = Origin(document=raw, params=params, profile=given.profile, sha256=digest, oml=is_oml, base_dir=base_dir)
+    manifest = Manifest(data, origin=origin, file=file, report=report)
     if report.problems:
         error = ManifestError(problems=in_order(report.problems))
         error.draft = manifest

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from osiris.core.errors import Problem
-from osiris.core.manifest.positions import Place
+from osiris.core.manifest.params import Params
 from osiris.core.manifest.report import Report
 
-__all__ = ["Manifest"]
+__all__ = ["Manifest", "Origin"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a manifest was made from.
+
+    Attributes:
+        document: The manifest as it stands in a file: before parameters were filled in and defaults merged; of the
+            older dialect, what it was translated to. Not to be changed.
+        params: The values of parameters, and where each comes from.
+        profile: The name of the profile that was chosen.
+        sha256: Of the text it was read from, in hex; None for data made in code.
+        oml: Whether that was written in the older dialect.
+        base_dir: What the file says of where relative paths begin.
+    """
+
+    document: Mapping[str, Any]
+    params: Params
+    profile: str | None = None
+    sha256: str | None = None
+    oml: bool = False
+    base_dir: str | None = None
 
 
 class Manifest(Mapping[str, Any]):
@@ -23,22 +46,28 @@ class Manifest(Mapping[str, Any]):
 
     Attributes:
         file: The file it was read from; None for text and for data made in code.
-        oml: Whether it was written in the older dialect, whose relative paths begin in the current folder.
+        origin: What it was made from.
     """
 
     def __init__(
-        self,
-        data: Mapping[str, Any],
-        *,
-        file: Path | None = None,
-        source: str | None = None,
-        place: Place | None = None,
-        oml: bool = False,
+        self, data: Mapping[str, Any], *, origin: Origin, file: Path | None = None, report: Report | None = None
     ) -> None:
         self._data = dict(data)
-        self._report = Report(source, place)
+        self._report = Report()
+        if report is not None:
+            self._report.file, self._report.place, self._report.moved = report.file, report.place, report.moved
         self.file = file
-        self.oml = oml
+        self.origin = origin
+
+    @property
+    def oml(self) -> bool:
+        """Whether it was written in the older dialect, whose relative paths begin in the current folder."""
+        return self.origin.oml
+
+    @property
+    def base_dir(self) -> str | None:
+        """The folder, seen from the file's, in which relative paths begin; None: where it says nothing."""
+        return self.origin.base_dir
 
     @property
     def version(self) -> str:
@@ -61,6 +90,11 @@ class Manifest(Mapping[str, Any]):
         return dict(self._data["params"])
 
     @property
+    def param_sources(self) -> dict[str, str]:
+        """Where each value comes from: ``command line``, ``OSIRIS_PARAM_X``, ``profile x``, ``default``."""
+        return dict(self.origin.params.sources)
+
+    @property
     def defaults(self) -> dict[str, Any]:
         """Options that were merged into every step."""
         return dict(self._data["defaults"])
@@ -77,9 +111,8 @@ class Manifest(Mapping[str, Any]):
 
     def checkpointed(self) -> Manifest:
         """The same pipeline, with ``checkpoint: true`` in every step that does not say otherwise."""
-        changed = Manifest({**self._data, "steps": [{"checkpoint": True, **step} for step in self.steps]})
-        changed._report, changed.file, changed.oml = self._report, self.file, self.oml
-        return changed
+        steps = [{"checkpoint": True, **step} for step in self.steps]
+        return Manifest({**self._data, "steps": steps}, origin=self.origin, file=self.file, report=self._report)
 
     def to_dict(self) -> dict[str, Any]:
         """A copy as plain dicts and lists, ready for JSON; the same manifest always gives the same text."""

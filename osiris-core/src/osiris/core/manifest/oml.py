@@ -7,17 +7,42 @@ one with ``mode: write`` gives nothing, so there ``needs`` is order alone.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from osiris.core.manifest.oml_options import translate_config
+from osiris.core.manifest.param_values import TYPES, type_of
+from osiris.core.manifest.references import find_references
 from osiris.core.manifest.report import Path, Report, describe, suggest
 
 __all__ = ["translate"]
 
-TOP_KEYS = ("oml_version", "name", "description", "params", "steps")
+TOP_KEYS = ("oml_version", "name", "description", "params", "profiles", "steps")
 STEP_KEYS = ("id", "component", "mode", "needs", "config", "description")
 MODES = ("read", "transform", "write")
-NOT_SUPPORTED_YET = frozenset({"profiles", "retry", "timeout", "on_error"})
+
+_IN_A_MANIFEST = "it was ignored until now; 'osiris compile' makes a manifest, where {key}: can be written"
+_ELSEWHERE = {
+    **dict.fromkeys(("retry", "timeout", "on_error", "checkpoint"), _IN_A_MANIFEST),
+    **dict.fromkeys(("defaults", "requires", "limits", "breaker"), _IN_A_MANIFEST),
+    "inputs": "name the steps under needs",
+    "driver": "did you mean component?",
+    "uses": "did you mean component?",
+    "with": "did you mean config?",
+    "metadata": "write it as description, or as x-metadata, which is left out",
+    "schedule": "it was ignored until now: let cron, or whatever starts things, start 'osiris run'",
+    "tasks": "did you mean steps?",
+    "connectors": "connections are in osiris_connections.yaml",
+    "outputs": "what is written is said by steps with mode: write",
+    "version": 'a manifest has version: "1.0.0" and no oml_version',
+}
+"""What people write, or wrote; and what to do instead."""
+
+_MODE_OF = {"extractor": "read", "writer": "write", "processor": "transform"}
+_OLD_MODES = {"extract": "read", "load": "write", "discover": "read"}
 
 _VERSION = re.compile(r"0(?:\.[0-9]{1,6}){1,2}")
 
@@ -35,23 +60,64 @@ def translate(raw: dict[str, Any], report: Report) -> dict[str, Any]:
     if not isinstance(version, str | float) or not _VERSION.fullmatch(text):
         message = "oml_version must be a text that begins with 0., as 0.1.0"
         report.add("manifest.version", message, ("oml_version",), 'write oml_version: "0.1.0", or version: "1.0.0"')
-    manifest: dict[str, Any] = {key: raw[key] for key in ("name", "description", "params", "steps") if key in raw}
-    manifest["version"] = "1.0.0"
+    known = ("name", "description", "params", "profiles", "steps")
+    manifest: dict[str, Any] = {"version": "1.0.0", **{key: raw[key] for key in known if key in raw}}
     steps = raw.get("steps")
     if isinstance(steps, list):
         manifest["steps"] = _Steps(steps, report).translate()
+    _declare(manifest, report)
     return manifest
 
 
 def _check_keys(raw: dict[str, Any], known: tuple[str, ...], path: Path, report: Report) -> None:
     for key in raw:
-        if key in NOT_SUPPORTED_YET:
-            message = f"{key!r} needs a later osiris-core than this one"
-            report.add("manifest.not_supported_yet", message, (*path, key), "remove it", at_key=True)
-        elif key not in known and not key.startswith("x-"):
+        if key not in known and not key.startswith("x-"):
             near = suggest(key, known)
             hint = f"did you mean {near}?" if near else f"OML has here: {', '.join(known)}"
+            hint = _ELSEWHERE.get(key, hint).format(key=key)
             report.add("manifest.unknown_key", f"unknown key {key!r} in OML", (*path, key), hint, at_key=True)
+
+
+def _declare(manifest: dict[str, Any], report: Report) -> None:
+    """Declare the parameters that are only used, as was enough: a profile or the command line gives their values."""
+    params = manifest.get("params")
+    declared = params if isinstance(params, dict) else {}
+    if params is not None and not isinstance(params, dict):
+        return
+    used: dict[str, Path] = {}
+    for path, reference in find_references({key: item for key, item in manifest.items() if key != "params"}):
+        if reference.kind == "param" and reference.name not in declared and path[0] != "profiles":
+            used.setdefault(reference.name, path)
+    given = _given_by_profiles(manifest.get("profiles"))
+    typed = {name: _typed(item, given.get(name, ())) for name, item in declared.items()}
+    for name, path in used.items():
+        typed[name] = {"type": _common_type(given.get(name, ())) or "string"}
+        report.moved["params", name] = path
+    if typed:
+        manifest["params"] = typed
+
+
+def _typed(declaration: Any, given: Sequence[Any]) -> Any:
+    """A declaration without type and default has the type of what profiles give."""
+    kind = _common_type(given)
+    if declaration is None and kind not in (None, "string"):
+        return {"type": kind, "default": None}
+    nothing = isinstance(declaration, dict) and "type" not in declaration and declaration.get("default") is None
+    return {"type": kind, **declaration} if nothing and kind is not None else declaration
+
+
+def _given_by_profiles(profiles: Any) -> dict[str, list[Any]]:
+    given: dict[str, list[Any]] = {}
+    for profile in profiles.values() if isinstance(profiles, dict) else ():
+        params = profile.get("params") if isinstance(profile, dict) else None
+        for name, value in params.items() if isinstance(params, dict) else ():
+            given.setdefault(name, []).append(value)
+    return given
+
+
+def _common_type(values: Sequence[Any]) -> str | None:
+    kinds = {type_of(value) for value in values}
+    return kinds.pop() if len(kinds) == 1 and kinds <= set(TYPES) else None
 
 
 class _Steps:
@@ -71,40 +137,67 @@ class _Steps:
         if "component" not in raw:
             hint = "add component: as filesystem.csv_extractor"
             self.report.add("manifest.missing_key", "the step has no component", path, hint)
-        if raw.get("mode", "read") not in MODES:
-            message = f"mode must be {', '.join(MODES)}, but is {describe(raw['mode'])}"
-            self.report.add("manifest.wrong_type", message, (*path, "mode"))
-        step = {key: raw[key] for key in ("id", "config", "description") if key in raw}
+        self.check_mode(raw, path)
+        step = {key: raw[key] for key in ("id", "description") if key in raw}
         step["driver"] = raw.get("component", "unknown")  # its absence is already a problem
+        if "config" in raw:
+            step["config"] = raw["config"]
+        if isinstance(raw.get("config"), dict):
+            step["config"] = translate_config(str(step["driver"]), raw["config"], (*path, "config"), self.report)
         needs = step["needs"] = self.needs(raw, index)
         if isinstance(needs, list) and _mode(raw) != "read":
-            giving = [need for need in needs if isinstance(need, str) and self.modes.get(need) != "write"]
-            step["inputs"] = self.inputs(raw, list(dict.fromkeys(giving)))
+            giving = dict.fromkeys(n for n in needs if isinstance(n, str) and self.modes.get(n) != "write")
+            step["inputs"] = self.inputs(raw, list(giving), path)
             # Data brings its own order; a need as well would keep it from streaming.
-            step["needs"] = [need for need in needs if need not in giving]
+            step["needs"] = [need for need in needs if not (isinstance(need, str) and need in giving)]
         return step
 
+    def check_mode(self, raw: dict[str, Any], path: Path) -> None:
+        mode, component = raw.get("mode", "read"), str(raw.get("component", ""))
+        place = (*path, "mode")
+        if not isinstance(mode, str) or mode not in MODES:
+            message = f"mode must be {', '.join(MODES)}, but is {describe(raw['mode'])}"
+            meant = _OLD_MODES.get(mode) if isinstance(mode, str) else None
+            self.report.add("manifest.wrong_type", message, place, f"did you mean {meant}?" if meant else None)
+            return
+        right = _MODE_OF.get(component.rpartition(".")[2].rpartition("_")[2])
+        if "mode" in raw and right not in (None, mode):
+            message = f"{component} does not {mode}: its mode is {right}"
+            self.report.add("manifest.wrong_type", message, place, f"write mode: {right}")
+
     def needs(self, raw: dict[str, Any], index: int) -> Any:
-        if raw.get("needs") is not None:
-            return raw["needs"]
+        if "needs" in raw:
+            needs = raw["needs"]
+            self.refuse_params(needs, ("steps", index, "needs"))
+            return [] if needs is None else needs
         before = self.steps[index - 1] if index else None
         return [before["id"]] if isinstance(before, dict) and isinstance(before.get("id"), str) else []
 
-    def inputs(self, raw: dict[str, Any], giving: list[str]) -> dict[str, str]:
-        inputs = {f"df_{need.replace('-', '_')}": f"${{{need}.df}}" for need in giving}
+    def refuse_params(self, needs: Any, path: Path) -> None:
+        for place, reference in find_references(needs, path):
+            if reference.kind == "param":
+                message = f"{reference.text} cannot be used here: who feeds whom does not hang on parameters"
+                self.report.add("manifest.reference", message, place, "name the step")
+
+    def inputs(self, raw: dict[str, Any], giving: list[str], path: Path) -> dict[str, str]:
+        if len(giving) == 1 and _mode(raw) == "write":
+            return {"df": f"${{{giving[0]}.df}}"}
+        if len(giving) > 1 and _mode(raw) == "write":
+            message = f"a step that writes takes one input, but needs {len(giving)}: {', '.join(giving[:5])}"
+            hint = "until now only the first was written; join them in a step before, or write each in its own step"
+            self.report.add("manifest.oml_needs", message, (*path, "needs"), hint)
+            return {"df": f"${{{giving[0]}.df}}"}
+        inputs = {name: f"${{{need}.df}}" for need, name in _input_names(giving).items()}
         if len(giving) != 1:
             return inputs
-        reference = f"${{{giving[0]}.df}}"
-        if _mode(raw) == "write":
-            return {"df": reference}
-        inputs["df"] = reference
+        inputs["df"] = f"${{{giving[0]}.df}}"
         if raw.get("component") == "duckdb.processor":
-            inputs["input_df"] = reference
-            return _used_in(raw.get("config"), inputs) or {"df": reference}
+            inputs["input_df"] = inputs["df"]
+            return _used_in(raw.get("config"), inputs)
         return inputs
 
 
-def _mode(step: dict[str, Any]) -> str:
+def _mode(step: Mapping[str, Any]) -> str:
     mode = step.get("mode")
     if isinstance(mode, str):
         return mode
@@ -114,7 +207,21 @@ def _mode(step: dict[str, Any]) -> str:
     return "write" if role.endswith("writer") else "transform"
 
 
+def _input_names(giving: Sequence[str]) -> dict[str, str]:
+    """The table of each step: ``df_a_b`` of ``a-b``; with a part of the id's hash where ``a_b`` is there as well."""
+    plain = {need: f"df_{re.sub('[^0-9a-zA-Z_]', '_', need)}" for need in giving}
+    found = Counter(plain.values())
+    return {
+        need: name if found[name] == 1 else f"{name}_{hashlib.sha256(need.encode()).hexdigest()[:8]}"
+        for need, name in plain.items()
+    }
+
+
 def _used_in(config: Any, inputs: dict[str, str]) -> dict[str, str]:
     # An output that is used once can stream; under three names it would have to be stored.
     words = set(re.findall(r"\w+", str(config).casefold()))
-    return {name: reference for name, reference in inputs.items() if name.casefold() in words}
+    used = {name: reference for name, reference in inputs.items() if name.casefold() in words}
+    if used:
+        return used
+    hidden = any(reference.kind == "param" for _, reference in find_references(config))
+    return inputs if hidden else {"df": inputs["df"]}

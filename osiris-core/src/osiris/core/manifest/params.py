@@ -1,22 +1,48 @@
-"""Parameters of a pipeline: declared in it, given on the command line, filled in where ``${params.name}`` stands."""
+"""Parameters of a pipeline: declared in it, given for a run, filled in where ``${params.name}`` stands.
+
+A value comes from the first of these that has one: the command line, a variable ``OSIRIS_PARAM_NAME``, the profile
+that was chosen, the default.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
+from osiris.core.manifest.param_values import TYPES, ParamType, as_text, match, read, type_of
+from osiris.core.manifest.profiles import read_profiles
 from osiris.core.manifest.references import Reference, parse
 from osiris.core.manifest.report import Path, Report, describe, suggest
 
-__all__ = ["Param", "Params", "read_params"]
+__all__ = ["VARIABLE_PREFIX", "Given", "Param", "Params", "read_params", "variable_of"]
 
-ParamType = Literal["integer", "number", "string", "boolean"]
-_TYPES: tuple[ParamType, ...] = ("integer", "number", "string", "boolean")
+VARIABLE_PREFIX = "OSIRIS_PARAM_"
 _KEYS = ("type", "default", "description", "enum", "choices", "required")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What is given for one run.
+
+    Attributes:
+        values: By name, as on the command line; text is converted to the declared type.
+        profile: The name of a profile; None: no profile.
+        environment: Where ``OSIRIS_PARAM_NAME`` is looked up.
+        complete: Whether a parameter without a value is a mistake. Where it is none, its uses in ``config`` stay.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    profile: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a parameter: of ``since-day`` it is ``OSIRIS_PARAM_SINCE_DAY``."""
+    return VARIABLE_PREFIX + name.upper().replace("-", "_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +62,7 @@ class Param:
         Raises:
             ValueError: It does not fit; the text says how.
         """
-        return self.choose(_read(value, self.type) if isinstance(value, str) else _match(value, self.type))
+        return self.choose(read(value, self.type) if isinstance(value, str) else match(value, self.type))
 
     def choose(self, value: Any) -> Any:
         """``value``, if it is one of the choices.
@@ -45,8 +71,30 @@ class Param:
             ValueError: There are choices, and it is none of them.
         """
         if self.choices and value not in self.choices:
-            raise ValueError(f"must be one of {_listed(self.choices)}")
+            raise ValueError(f"must be one of {', '.join(as_text(choice) for choice in self.choices)}")
         return value
+
+    def give(self, value: Any, origin: str, path: Path, report: Report, values: dict[str, Any]) -> None:
+        """Put ``value`` in its type into ``values``, or note what is wrong with it.
+
+        Args:
+            value: As given.
+            origin: Where it comes from, in words.
+            path: Where a mistake is shown.
+            report: Takes it.
+            values: Values by name.
+        """
+        try:
+            converted = self.convert(value)
+        except ValueError as error:
+            message = f"parameter {self.name!r}: the value of {origin} {error}"
+            hint = (
+                None if self.type == "string" else f"if it may be, declare another type: {self.name}: {{type: string}}"
+            )
+            report.add("manifest.param_value", message, path, hint, at_key=True)
+            return
+        if _plain(converted, path, report):
+            values[self.name] = converted
 
 
 class Params:
@@ -55,11 +103,19 @@ class Params:
     Attributes:
         declared: What the manifest declares, by name.
         values: The resolved values; those that are wrong are missing here, and noted in the report.
+        sources: Where each value comes from: ``command line``, ``OSIRIS_PARAM_X``, ``profile x``, ``default``.
     """
 
-    def __init__(self, declared: Mapping[str, Param], values: Mapping[str, Any], names: frozenset[str]) -> None:
+    def __init__(
+        self,
+        declared: Mapping[str, Param],
+        values: Mapping[str, Any],
+        names: frozenset[str],
+        sources: Mapping[str, str] | None = None,
+    ) -> None:
         self.declared = dict(declared)
         self.values = dict(values)
+        self.sources = dict(sources or {})
         self._names = names  # with the wrongly declared ones: their uses are not a second mistake
 
     def fill(self, value: Any, path: Path, report: Report) -> Any:
@@ -74,6 +130,11 @@ class Params:
         if isinstance(value, list):
             return [self.fill(item, (*path, index), report) for index, item in enumerate(value)]
         return value
+
+    def fill_in_text(self, value: Any, path: Path, report: Report) -> Any:
+        """As :meth:`fill`, for what is a text whatever a parameter in it is."""
+        filled = self.fill(value, path, report)
+        return as_text(filled) if isinstance(value, str) else filled
 
     def _fill_text(self, text: str, path: Path, report: Report) -> Any:
         references = parse(text)
@@ -101,59 +162,100 @@ class Params:
         return filled
 
 
-def as_text(value: Any) -> str:
-    """A parameter's value inside a longer text: as YAML would write it."""
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def read_params(raw: Any, given: Mapping[str, Any], report: Report) -> Params:
+def read_params(raw: Any, profiles: Any, given: Given, report: Report) -> Params:
     """The parameters that ``raw`` declares, with the values ``given`` for this run.
 
     Args:
         raw: The manifest's ``params``; None where it has none.
-        given: By name; text is converted to the declared type.
+        profiles: The manifest's ``profiles``; None where it has none.
+        given: For this run.
         report: Takes every mistake.
     """
     declared: dict[str, Param] = {}
-    names: set[str] = set()
     if raw is not None and not isinstance(raw, dict):
         report.add("manifest.wrong_type", f"params must be a mapping, but is {describe(raw)}", ("params",))
-        return Params({}, {}, frozenset(given))
+        return Params({}, {}, frozenset(given.values))
     for name, declaration in (raw or {}).items():
-        names.add(name)
         param = _declare(name, declaration, report)
         if param is not None:
             declared[name] = param
-    values = {name: param.default for name, param in declared.items() if not param.required}
+    names = frozenset(raw or ())
+    values: dict[str, Any] = {name: param.default for name, param in declared.items() if not param.required}
+    sources = dict.fromkeys(values, "default")
+    from_profile = read_profiles(profiles, given.profile, declared, names, report)
+    values |= from_profile
+    sources |= dict.fromkeys(from_profile, f"profile {given.profile}")
+    _take_variables(declared, given, values, sources, report)
+    _take_given(declared, names, given.values, values, sources, report)
+    if given.complete:
+        _note_missing(declared, sources, report)
+    return Params(declared, values, names, sources)
+
+
+def _take_variables(
+    declared: Mapping[str, Param], given: Given, values: dict[str, Any], sources: dict[str, str], report: Report
+) -> None:
+    variables = _variables(given.environment)
+    if not variables:
+        return
+    users: dict[str, list[str]] = {}
+    for name in declared:
+        users.setdefault(variable_of(name), []).append(name)
+    for wanted, names in users.items():
+        left = [name for name in names if name not in given.values]
+        if wanted not in variables or not left:
+            continue
+        variable = variables[wanted]
+        if len(names) > 1:
+            message = f"{variable} could mean parameter {' or '.join(map(repr, names))}"
+            path: Path = ("params", names[-1])
+            report.add("manifest.param_value", message, path, "use --param, or rename one", at_key=True)
+            continue
+        sources[left[0]] = variable
+        values.pop(left[0], None)
+        declared[left[0]].give(given.environment[variable], variable, ("params", left[0]), report, values)
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that set parameters, by their name in upper case; one written so goes before others."""
+    found: dict[str, str] = {}
+    for name in environment:
+        upper = name.upper()
+        if upper.startswith(VARIABLE_PREFIX) and (name == upper or upper not in found):
+            found[upper] = name
+    return found
+
+
+def _take_given(
+    declared: Mapping[str, Param],
+    names: frozenset[str],
+    given: Mapping[str, Any],
+    values: dict[str, Any],
+    sources: dict[str, str],
+    report: Report,
+) -> None:
     for name, value in given.items():
         if name not in names:
             near = suggest(name, names)
-            known = f"known: {', '.join(names)}" if names else "this pipeline declares no params"
+            known = f"known: {', '.join(sorted(names))}" if names else "this pipeline declares no params"
             hint = f"did you mean {near}?" if near else known
             report.add("manifest.param_unknown", f"there is no parameter {name!r}", ("params",), hint)
         elif name in declared:
             values.pop(name, None)
-            _give(declared[name], value, values, report)
-    for name, param in declared.items():
-        if param.required and name not in given:
-            hint = f"give it with --param {name}=..., or give it a default"
-            report.add(
-                "manifest.param_missing", f"parameter {name!r} has no value", ("params", name), hint, at_key=True
-            )
-    return Params(declared, values, frozenset(names))
+            sources[name] = "command line"
+            declared[name].give(value, "--param", ("params", name), report, values)
 
 
-def _give(param: Param, value: Any, values: dict[str, Any], report: Report) -> None:
-    path = ("params", param.name)
-    try:
-        converted = param.convert(value)
-    except ValueError as error:
-        report.add("manifest.param_value", f"parameter {param.name!r}: the value given {error}", path, at_key=True)
-        return
-    if _plain(converted, path, report):
-        values[param.name] = converted
+def _note_missing(declared: Mapping[str, Param], sources: Mapping[str, str], report: Report) -> None:
+    for name in declared:
+        if name in sources:
+            continue
+        path: Path = ("params", name)
+        hint = f"give it with --param {name}=..., or give it a default"
+        near = suggest(name, [other for other in declared if not report.is_moved(("params", other))])
+        if near is not None and report.is_moved(path):
+            hint = f"did you mean ${{params.{near}}}? Else {hint}"
+        report.add("manifest.param_missing", f"parameter {name!r} has no value", path, hint, at_key=True)
 
 
 def _declare(name: str, raw: Any, report: Report) -> Param | None:
@@ -179,9 +281,9 @@ def _declare(name: str, raw: Any, report: Report) -> Param | None:
 def _described(name: str, raw: dict[str, Any], path: Path, report: Report) -> Param | None:
     default, kind = raw.get("default"), raw.get("type")
     if kind is None:
-        kind = _type_of(default)
-    if kind not in _TYPES:
-        hint = f"one of {', '.join(_TYPES)}"
+        kind = type_of(default)
+    if kind not in TYPES:
+        hint = f"one of {', '.join(TYPES)}"
         key = "type" if "type" in raw else "default"
         report.add("manifest.wrong_type", f"parameter {name!r} cannot be of this type", (*path, key), hint)
         return None
@@ -213,7 +315,7 @@ def _described(name: str, raw: dict[str, Any], path: Path, report: Report) -> Pa
 def _with_default(param: Param, default: Any, path: Path, report: Report) -> Param | None:
     place: Path = (*path, "default")
     try:
-        default = param.choose(_match(default, param.type))
+        default = param.choose(match(default, param.type))
     except ValueError as error:
         report.add("manifest.param", f"parameter {param.name!r}: the default {error}", place)
         return None
@@ -236,51 +338,3 @@ def _undeclared(reference: Reference, path: Path, names: frozenset[str]) -> tupl
     near = suggest(reference.name, names)
     hint = f"did you mean ${{params.{near}}}?" if near else f"declare it: params: {{{reference.name}: ...}}"
     return "manifest.param_unknown", f"there is no parameter {reference.name!r}", path, hint
-
-
-def _type_of(default: Any) -> str:
-    if isinstance(default, bool):
-        return "boolean"
-    if isinstance(default, int):
-        return "integer"
-    if isinstance(default, float):
-        return "number"
-    return "string" if default is None or isinstance(default, str) else type(default).__name__
-
-
-def _match(value: Any, kind: ParamType) -> Any:
-    fits = {
-        "integer": isinstance(value, int) and not isinstance(value, bool),
-        "number": isinstance(value, int | float) and not isinstance(value, bool),
-        "string": isinstance(value, str),
-        "boolean": isinstance(value, bool),
-    }
-    if not fits[kind]:
-        raise ValueError(f"must be {_article(kind)}, but is {describe(value)}")
-    return value
-
-
-def _read(text: str, kind: ParamType) -> Any:
-    if kind == "string":
-        return text
-    if kind == "boolean":
-        if text.lower() in (*_TRUE, *_FALSE):
-            return text.lower() in _TRUE
-    elif re.fullmatch(r"[-+]?[0-9]{1,1000}", text):
-        return int(text)
-    elif kind == "number" and re.fullmatch(
-        r"[-+]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,3})?", text
-    ):
-        number = float(text)
-        if abs(number) != float("inf"):
-            return number
-    shown = text if len(text) <= 40 else f"{text[:37]}..."
-    raise ValueError(f"must be {_article(kind)}, but is {shown!r}")
-
-
-def _article(kind: str) -> str:
-    return {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false"}[kind]
-
-
-def _listed(choices: tuple[Any, ...]) -> str:
-    return ", ".join(as_text(choice) for choice in choices)

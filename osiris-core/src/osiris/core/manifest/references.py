@@ -92,8 +92,8 @@ def find_references(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tu
 
 
 def has_secret(value: Any) -> bool:
-    """Whether the value is not known before a run, because it is or holds a secret's reference."""
-    return any(reference.kind == "secret" for _, reference in find_references(value))
+    """Whether the value is not known before a run: it holds a secret's reference, or a parameter without value."""
+    return any(reference.kind in ("secret", "param") for _, reference in find_references(value))
 
 
 def unescape(value: Any) -> Any:

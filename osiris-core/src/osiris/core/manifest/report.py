@@ -22,12 +22,20 @@ class Report:
     Args:
         file: The name to show; None for data that did not come from a file.
         place: Where everything is, from :func:`osiris.core.manifest.positions.compose`.
+
+    Attributes:
+        moved: Where the text has what a translation put somewhere else: path in the text by path in the data.
     """
 
     def __init__(self, file: str | None = None, place: Place | None = None) -> None:
         self.file = file
         self.place = place
+        self.moved: dict[Path, Path] = {}
         self.problems: list[Problem] = []
+
+    def is_moved(self, path: Path) -> bool:
+        """Whether a translation put there what the text has elsewhere."""
+        return path in self.moved
 
     def add(self, code: str, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> None:
         """Note a mistake at ``path``; ``at_key`` points at the key itself, not at its value."""
@@ -35,7 +43,7 @@ class Report:
 
     def problem(self, code: str, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> Problem:
         """A problem at ``path`` with file, line and column filled in, not noted."""
-        line, column = locate(self.place, path, at_key=at_key) or (None, None)
+        line, column = locate(self.place, self._in_text(path), at_key=at_key) or (None, None)
         return Problem(
             code=code,
             message=message,
@@ -45,6 +53,13 @@ class Report:
             line=line,
             column=column,
         )
+
+    def _in_text(self, path: Path) -> Path:
+        if self.moved:
+            for length in range(len(path), 0, -1):
+                if path[:length] in self.moved:
+                    return (*self.moved[path[:length]], *path[length:])
+        return path
 
     def stop(self, kind: type[InvalidPipelineError] = ManifestError) -> NoReturn:
         """Raise ``kind`` with all problems, in the order of the file."""

@@ -28,7 +28,7 @@ TOP_KEYS = (
 """In the order in which a file is written."""
 
 STEP_OPTIONS = ("retry", "timeout", "on_error", "checkpoint")
-STEP_KEYS = ("id", "driver", "config", "inputs", "needs", "mask", "description", *STEP_OPTIONS)
+STEP_KEYS = ("id", "driver", "description", "config", "inputs", "needs", "mask", *STEP_OPTIONS)
 
 _ELSEWHERE = {
     "isolation": "the whole run is isolated, with --adapter-option isolation=process or in osiris.yaml",

@@ -14,7 +14,7 @@ __all__ = ["with_plan_problems"]
 
 _STEP = re.compile(r"steps\[\d+\]")
 # Mistakes that leave the rest of their step readable.
-_HARMLESS = frozenset({"manifest.unknown_key", "manifest.not_supported_yet", "manifest.duplicate_step"})
+_HARMLESS = frozenset({"manifest.unknown_key", "manifest.oml_option", "manifest.oml_needs", "manifest.duplicate_step"})
 _OF_IDS = frozenset({"manifest.duplicate_step", "manifest.step_id", "manifest.missing_key"})
 
 
