@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +47,8 @@ def compile_pipeline(
     the same bytes everywhere. Params and profiles are kept; values of --param and --profile become the defaults.
     Secrets stay references; comments are lost. Nothing runs; whatever is wrong with the file is reported.
     """
-    from osiris.core.manifest.compiled import compile_manifest
+    from osiris.core.manifest.compiled import compile_manifest, compiled_document
+    from osiris.core.planning import digest
 
     file = find_pipeline(pipeline)
     target = None if output is None or str(output) == "-" else output
@@ -69,14 +69,14 @@ def compile_pipeline(
         _write_file(target, text)
     failure.tell_warnings(plan.warnings)
     if as_json:
-        terminal.write_json(_document(manifest, text, target))
+        terminal.write_json(_document(manifest, text, digest(compiled_document(manifest, resolve=resolve)), target))
     elif target is None:
         write(text.removesuffix("\n"))
     else:
         tell(f"{clean(target)}: {figures.count(len(manifest.steps), 'step')}")
 
 
-def _document(manifest: Manifest, text: str, target: Path | None) -> dict[str, Any]:
+def _document(manifest: Manifest, text: str, fingerprint: str, target: Path | None) -> dict[str, Any]:
     document = {
         "status": "success",
         "file": str(manifest.file),
@@ -84,7 +84,7 @@ def _document(manifest: Manifest, text: str, target: Path | None) -> dict[str, A
         "sha256": manifest.origin.sha256,
         "steps": len(manifest.steps),
         "params": list(manifest.origin.params.declared),
-        "compiled": {"sha256": sha256(text.encode()).hexdigest()},
+        "fingerprint": fingerprint,
     }
     if target is None:
         return {**document, "manifest": text}

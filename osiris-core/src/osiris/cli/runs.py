@@ -84,7 +84,9 @@ def show(
     result = found.result()
     if as_json:
         errors = [event for event in found.events() if event.get("event") == "step_failed"]
-        terminal.write_json({**found.info.to_dict(), "result": result, "failed_steps": errors})
+        facts = found.plan_facts()
+        kept = {key: facts.get(key) or {} for key in ("fingerprints", "source", "drivers")}
+        terminal.write_json({**found.info.to_dict(), **kept, "result": result, "failed_steps": errors})
         return
     _write_head(found)
     if result is not None:
@@ -92,6 +94,16 @@ def show(
         _write_error(result.get("error"))
     else:
         _write_unfinished(found)
+    _write_fingerprints(found.plan_facts())
+
+
+def _write_fingerprints(facts: Mapping[str, Any]) -> None:
+    """By what to see whether two runs ran the same."""
+    prints = facts.get("fingerprints") or {}
+    if prints:
+        write()
+        shown = [f"{name} {prints[name][:12]}" for name in ("text", "manifest", "params", "drivers") if name in prints]
+        write(clean(f"fingerprints: {', '.join(shown)}"))
 
 
 def _write_head(session: Session) -> None:

@@ -37,15 +37,23 @@ def compile_manifest(manifest: Manifest, *, resolve: bool = False, base_dir: str
     return write_yaml(_in_order(document, TOP_KEYS))
 
 
-def compiled_document(manifest: Manifest, *, resolve: bool = False) -> dict[str, Any]:
-    """As :func:`compile_manifest`, as data."""
+def compiled_document(manifest: Manifest, *, resolve: bool = False, given: bool = True) -> dict[str, Any]:
+    """As :func:`compile_manifest`, as data.
+
+    Args:
+        manifest: As loaded.
+        resolve: As there.
+        given: Whether values that were given become defaults; if not, the file alone decides.
+    """
     written = manifest.origin.document
     document = {key: value for key, value in written.items() if not (value is None and key in _MAY_BE_NOTHING)}
     document |= {"version": manifest.version, "name": written.get("name", manifest.name)}
     document["steps"] = [_step(step) for step in written["steps"]]
     if resolve:
         return _in_order(_filled(document, manifest.origin.params), TOP_KEYS)
-    declared = _with_given(written.get("params") or {}, manifest.origin.params)
+    declared = written.get("params") or {}
+    if given:
+        declared = _with_given(declared, manifest.origin.params)
     document.pop("params", None)
     return _in_order({**document, **({"params": declared} if declared else {})}, TOP_KEYS)
 

@@ -1,7 +1,7 @@
 """Manifest and driver specs to a Plan. Pure: no clock, no network, no environment."""
 
 from osiris.core.planning.draft import with_plan_problems
-from osiris.core.planning.fingerprint import step_fingerprints
+from osiris.core.planning.fingerprint import digest, step_fingerprints
 from osiris.core.planning.masking import MaskRule
 from osiris.core.planning.plan import Edge, Plan, PlannedStep, Stage
 from osiris.core.planning.planner import make_plan
@@ -18,6 +18,7 @@ __all__ = [
     "RetryPolicy",
     "Stage",
     "StepPolicy",
+    "digest",
     "driver_versions",
     "make_plan",
     "read_size",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from osiris.core.planning.plan import Plan
 
-__all__ = ["fingerprint", "step_fingerprints"]
+__all__ = ["digest", "fingerprint", "step_fingerprints"]
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -18,7 +18,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 def fingerprint(manifest: Mapping[str, Any], drivers: Iterable[str]) -> str:
     """sha256, in hex, of a resolved manifest and the names of its drivers; the order of keys does not matter."""
     content = {"manifest": manifest, "drivers": sorted(set(drivers))}
-    return _digest(content)
+    return digest(content)
 
 
 def step_fingerprints(plan: Plan, versions: Mapping[str, str]) -> dict[str, str]:
@@ -40,9 +40,10 @@ def step_fingerprints(plan: Plan, versions: Mapping[str, str]) -> dict[str, str]
         }
         if step.masks:
             content["mask"] = [rule.to_dict() for rule in step.masks]
-        found[step.id] = _digest(content)
+        found[step.id] = digest(content)
     return found
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def digest(content: Mapping[str, Any]) -> str:
+    """sha256, in hex, of plain data; the order of keys does not matter."""
     return hashlib.sha256(_ENCODER.encode(content).encode()).hexdigest()

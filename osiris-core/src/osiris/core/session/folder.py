@@ -8,7 +8,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from osiris.core.process import held, started_at
 from osiris.core.session.difference import refuse_changes
 from osiris.core.session.json_file import remove_drafts, write_json
 from osiris.core.session.listing import STATE_FILE, SessionInfo, find_session, read_object, read_session
+from osiris.core.session.plan_facts import plan_facts
 
 if TYPE_CHECKING:
     from osiris.core.planning import Plan
@@ -106,7 +107,7 @@ class Session:
             session._write_state()
             session._write(_MANIFEST, manifest)
             if plan is not None:
-                session._write(_PLAN, _plan_facts(plan))
+                session._write(_PLAN, plan_facts(plan))
             session.artifacts_dir.mkdir(mode=0o700)
             session._info = replace(info, dir=folder.rename(folder.with_name(info.id)))
         except OSError as error:
@@ -176,7 +177,7 @@ class Session:
             self._write_state()
             (self.dir / _RESULT).unlink(missing_ok=True)
             self._write(_MANIFEST, manifest)
-            self._write(_PLAN, _plan_facts(plan))
+            self._write(_PLAN, plan_facts(plan))
             self.artifacts_dir.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise _unwritable(PrepareError, self.dir, error) from error
@@ -266,6 +267,13 @@ class Session:
         """What was run."""
         return read_object(self.dir / _MANIFEST)
 
+    def plan_facts(self) -> dict[str, Any]:
+        """What was planned: drivers with versions, fingerprints, steps, stages; empty where nothing was."""
+        try:
+            return read_object(self.dir / _PLAN)
+        except (OSError, ValueError):
+            return {}
+
     def result(self) -> dict[str, Any] | None:
         """``RunResult.to_dict()`` of the run; None where it did not end by itself."""
         try:
@@ -314,17 +322,6 @@ def _unwritable(kind: type[ExecutionError], folder: Path, error: OSError) -> Exe
         code="session.unwritable",
         path=str(place),
     )
-
-
-def _plan_facts(plan: Plan) -> dict[str, Any]:
-    return {
-        "fingerprint": plan.fingerprint,
-        "drivers": driver_versions(plan),
-        "steps": [{"id": step.id, "driver": step.driver, "after": list(step.after)} for step in plan.steps],
-        "stages": [asdict(stage) for stage in plan.stages],
-        "edges": [asdict(edge) for edge in plan.edges],
-        "warnings": [problem.to_dict() for problem in plan.warnings],
-    }
 
 
 def _owner() -> dict[str, Any]:
