@@ -19,10 +19,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from osiris.testing.contract import Contract
+    from osiris.testing.driver_contract import DriverContract
+    from osiris.testing.extractor_contract import ExtractorContract
     from osiris.testing.package_contract import PackageContract
     from osiris.testing.step_context import RecordingStepContext
+    from osiris.testing.transform_contract import TransformContract
+    from osiris.testing.writer_contract import WriterContract
 
-__all__ = ["Contract", "PackageContract", "RecordingStepContext"]
+__all__ = [
+    "Contract",
+    "DriverContract",
+    "ExtractorContract",
+    "PackageContract",
+    "RecordingStepContext",
+    "TransformContract",
+    "WriterContract",
+]
 
 _HOMES = {
     "AdapterContract": "adapter_contract",

@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 
-__all__ = ["modules_after_import", "run_fresh"]
+__all__ = ["PATIENCE", "fresh_environment", "modules_after_import", "run_fresh"]
 
-_PATIENCE = 300  # seconds; a guard against hanging, not a measure
+PATIENCE = 300  # seconds; a guard against hanging, not a measure
 
 _LOOK = """
 import sys
@@ -43,14 +43,18 @@ def run_fresh(*arguments: str) -> str:
     Raises:
         AssertionError: It failed; with what it wrote to stderr.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(  # noqa: S603  # this Python, and arguments of the kit
         [sys.executable, *arguments],
-        env=environment,
+        env=fresh_environment(),
         capture_output=True,
         text=True,
-        timeout=_PATIENCE,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def fresh_environment() -> dict[str, str]:
+    """The environment of a fresh process that finds the same modules as this one."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
