@@ -18,7 +18,8 @@ SOURCE = """
 create table source (id bigint primary key, customer text, amount numeric(12,2), at timestamptz, note text, paid bool,
                      score float8, day date);
 insert into source
-select g, 'customer-' || g % 1000, (g * 7919 % 1000000) / 100.0, timestamptz '2024-01-01' + g * interval '1 second',
+select g, 'customer-' || g % 1000, (g::bigint * 7919 % 1000000) / 100.0,
+       timestamptz '2024-01-01' + g * interval '1 second',
        case when g % 5 = 0 then null else 'some note, "quoted" ' || g end, g % 2 = 0, g / 7.0,
        date '2024-01-01' + g % 365
 from generate_series(1, {rows}) g;

@@ -1,7 +1,7 @@
 """PostgreSQL's own client: the one module that imports psycopg. Sessions, COPY both ways, cancel, errors.
 
-psycopg and not ADBC: COPY in CSV and text form with Arrow's parser and kernels at both ends is as fast (measured), and
-here every error has its SQLSTATE, every row its line, and the server reads text as the columns' types do.
+psycopg and not ADBC: COPY with Arrow's parser and kernels at both ends is as fast (measured), and here every error has
+its SQLSTATE, every row its line, and values of other types than the column's go as text, as the server reads any text.
 """
 
 from __future__ import annotations

@@ -80,11 +80,20 @@ def replace(session: Session, target: Target, columns: Sequence[Column]) -> int:
     )
 
 
-def upsert(session: Session, target: Target, columns: Sequence[Column], config: WriterConfig) -> int:
+def upsert(
+    session: Session, target: Target, columns: Sequence[Column], config: WriterConfig, *, ascending: bool
+) -> int:
     """As if the rows were written one after another; how many rows were added or changed.
 
     So of rows with one key the last counts, or with ``on_conflict: ignore`` the first. They are written in the order
     of their keys, so that two loads at once wait for each other instead of locking each other out.
+
+    Args:
+        session: Where.
+        target: What gets the rows.
+        columns: Those that the input fills.
+        config: Key, and what to do with a row whose key is there.
+        ascending: The rows lie in the order of their keys, and no key is there twice.
     """
     keys = config.primary_key or []
     key = ", ".join(map(quote_name, keys))
@@ -92,11 +101,13 @@ def upsert(session: Session, target: Target, columns: Sequence[Column], config: 
     updates = config.on_conflict == "update" and changes
     conflict = f"DO UPDATE SET {', '.join(changes)}" if updates else "DO NOTHING"
     direction = "DESC" if config.on_conflict == "update" else "ASC"
-    return session.run(
-        f"{_insert(target, columns)} SELECT DISTINCT ON ({key}) {_names(columns)} FROM {STAGE}"  # noqa: S608
-        f" ORDER BY {key}, {NUMBER} {direction} ON CONFLICT ({key}) {conflict}",
-        what=str(target.table),
-    )
+    rows = f"SELECT {_names(columns)} FROM {STAGE}"  # noqa: S608
+    if not ascending:
+        rows = (
+            f"SELECT DISTINCT ON ({key}) {_names(columns)} FROM {STAGE}"  # noqa: S608
+            f" ORDER BY {key}, {NUMBER} {direction}"
+        )
+    return session.run(f"{_insert(target, columns)} {rows} ON CONFLICT ({key}) {conflict}", what=str(target.table))
 
 
 def _insert(target: Target, columns: Sequence[Column]) -> str:

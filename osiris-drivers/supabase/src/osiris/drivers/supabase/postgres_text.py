@@ -19,7 +19,7 @@ from osiris.core.python_values import to_array
 from osiris.drivers.supabase.postgres_fitting import MisfitError, fit
 from osiris.drivers.supabase.postgres_types import PgType
 
-__all__ = ["lines_of", "to_text"]
+__all__ = ["lines_of", "plain", "texts_of", "to_text"]
 
 _TAB, _NEWLINE, _NOTHING, _COMMA, _OPEN, _CLOSE, _NULL, _QUOTE, _HEX, _MICROSECONDS, _UTC = (
     to_array(["\t", "\n", "", ",", "{", "}", "NULL", '"', "\\x", " microseconds", "+00"])
@@ -44,11 +44,16 @@ def to_text(array: pa.Array, target: PgType) -> pa.Array:
     Raises:
         MisfitError: A value that the server would change, or a type that cannot become the target's.
     """
-    return _escape(_texts(array, target))
+    return _escape(texts_of(array, target))
 
 
-def _texts(array: pa.Array, target: PgType) -> pa.Array:
-    array = _plain(array)
+def texts_of(array: pa.Array, target: PgType) -> pa.Array:
+    """The values as texts, which the server reads as the same values of the target's type.
+
+    Raises:
+        MisfitError: As of :func:`to_text`.
+    """
+    array = plain(array)
     kind = array.type
     if pa.types.is_nested(kind):
         if target.name in _DOCUMENTS:
@@ -68,15 +73,15 @@ def _texts(array: pa.Array, target: PgType) -> pa.Array:
     return array if pa.types.is_string(array.type) else array.cast(pa.string())
 
 
-def _plain(array: pa.Array) -> pa.Array:
+def plain(array: pa.Array) -> pa.Array:
     """The same values without dictionary, run lengths, view or extension around them, offsets of 32 bits."""
     while isinstance(array, pa.ExtensionArray):
         array = array.storage
     kind = array.type
     if pa.types.is_dictionary(kind):
-        return _plain(array.dictionary_decode())
+        return plain(array.dictionary_decode())
     if pa.types.is_run_end_encoded(kind):
-        return _plain(pc.run_end_decode(array))
+        return plain(pc.run_end_decode(array))
     if pa.types.is_null(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():
         return array.cast(pa.string())
     if pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind) or kind == pa.binary_view():
@@ -104,7 +109,7 @@ def _array_texts(array: pa.Array, member: PgType) -> pa.Array:
     lengths = [0 if length is None else length for length in pc.list_value_length(array).to_pylist()]
     ends = numbers("i", accumulate(lengths, initial=0))
     try:
-        members = _texts(array.flatten(), member)
+        members = texts_of(array.flatten(), member)
     except MisfitError as error:
         row = next(at for at, end in enumerate(ends[1:]) if end > error.index)
         raise MisfitError(row, f"holds a member that {error.reason}") from None

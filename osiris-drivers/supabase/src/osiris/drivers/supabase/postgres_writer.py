@@ -13,6 +13,7 @@ from osiris.drivers.supabase.postgres import Session, connect
 from osiris.drivers.supabase.postgres_check import check_connection
 from osiris.drivers.supabase.postgres_commits import find_commit, note_commit, prepare_commits
 from osiris.drivers.supabase.postgres_create import create_table
+from osiris.drivers.supabase.postgres_key_order import KeyOrder
 from osiris.drivers.supabase.postgres_load import load
 from osiris.drivers.supabase.postgres_sequences import advance_sequences
 from osiris.drivers.supabase.postgres_staging import NUMBER, STAGE, insert, make_stage, replace, upsert
@@ -93,11 +94,12 @@ def _write(
     if config.write_mode == "append" and target.is_plain:
         rows = load(session, stream, columns, target.table.sql, what)
         return rows, rows
-    upserts = config.write_mode == "upsert"
-    make_stage(session, columns, config.primary_key or () if upserts else ())
-    rows = load(session, stream, columns, STAGE, what, number=NUMBER if upserts else None)
+    key = config.primary_key or () if config.write_mode == "upsert" else ()
+    order = KeyOrder(columns, key) if key else None
+    make_stage(session, columns, key)
+    rows = load(session, stream, columns, STAGE, what, number=NUMBER if key else None, order=order)
     if config.write_mode == "append":
         return rows, insert(session, target, columns)
     if config.write_mode == "replace":
         return rows, replace(session, target, columns)
-    return rows, upsert(session, target, columns, config)
+    return rows, upsert(session, target, columns, config, ascending=order is not None and order.ascends)
