@@ -19,11 +19,12 @@ COMMANDS: dict[str, str] = {
     "plan": "Show what would run, without running it.",
     "validate": "Check pipeline files and report every problem.",
     "compile": "Write a pipeline as a manifest, also one of the older dialect.",
-    "runs": "List past runs, or show one.",
+    "runs": "List past runs, show one, or remove old ones.",
     "plugins": "List, show or check the installed plugins.",
     "drivers": "List drivers, or show one with its options.",
     "connections": "List connections, or test them.",
     "schema": "Print the JSON Schema of pipeline files, for editors.",
+    "new": "Begin a package of your own: a driver family or an adapter.",
     "doctor": "Check the installation and the project.",
     "bench": "Measure an adapter with a pipeline.",
 }

@@ -13,6 +13,7 @@ from osiris.cli import figures, terminal
 from osiris.cli.completion import complete_sessions
 from osiris.cli.options import Json, SessionDir
 from osiris.cli.project import find_project, sessions_root
+from osiris.cli.runs_purge import purge_runs
 from osiris.cli.summary import STYLES, nearby, write_summary, write_way_on
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, tell, write
@@ -28,7 +29,10 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.callback()
 def runs() -> None:
-    """List past runs, or show one."""
+    """List past runs, show one, or remove old ones."""
+
+
+app.command("purge")(purge_runs)
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,6 +154,12 @@ class Session:
             ExecutionError: ``session.unwritable``.
         """
         self._take_hold()
+        if not (self.dir / STATE_FILE).exists():  # purged meanwhile: taking its lock has made the folder anew
+            self._hold.close()
+            with suppress(OSError):
+                (self.dir / _LOCK).unlink()
+                self.dir.rmdir()
+            raise UsageError(f"session {self.id} was removed", hint="run the pipeline again", code="session.not_found")
         self._info = read_session(self.dir)
         if self._info.status == "running":  # on another host: its lock cannot be seen from here
             raise UsageError(

@@ -15,6 +15,7 @@ from osiris.core.errors import UsageError
 from osiris.core.process import started_at
 
 __all__ = [
+    "SESSION_ID",
     "STATE_FILE",
     "SessionInfo",
     "SessionStatus",
@@ -30,7 +31,8 @@ STATE_FILE = "session.json"
 SessionStatus = Literal["running", "success", "failed", "cancelled", "interrupted", "broken"]
 """``interrupted``: it says running, but its process is gone; ``broken``: the folder cannot be read."""
 
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+SESSION_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+"""What the name of every session's folder looks like; those of sessions being made and removed begin with a dot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,11 @@ def list_sessions(root: str | os.PathLike[str]) -> list[SessionInfo]:
             path=str(root),
         ) from error
     folders = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]  # those are being made
-    found = [read_session(folder) for folder in folders if (folder / STATE_FILE).exists() or _ID.fullmatch(folder.name)]
+    found = [
+        read_session(folder)
+        for folder in folders
+        if (folder / STATE_FILE).exists() or SESSION_ID.fullmatch(folder.name)
+    ]
     return sorted(found, key=lambda info: (_sortable(info), info.id), reverse=True)
 
 
