@@ -231,6 +231,18 @@ def test_white_space_beside_quotes_is_kept(ctx: Any, body: str) -> None:
     assert run(ctx, "FROM t", files) == expected
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_first_quote_far_down_is_found(ctx: Any, beside: bool) -> None:
+    part = 8 * 1024 * 1024  # is looked through at a time; the white space is in one part, the quote in the next
+    path = ctx.base_dir / "t.csv"
+    line = b"1,x\n"
+    lines = (line * (2 * part // len(line)))[: 2 * part - 4] + (b"10, " if beside else b"100,")
+    path.write_bytes(b"i,s\n" + lines[len(line) :] + b'"y"\n' + line * 10)
+    files = Files(csv_source(path, SCHEMA))
+    assert run(ctx, "SELECT i, s FROM t WHERE s <> 'x'", files) == [(10, ' "y"') if beside else (100, "y")]
+    assert files.streamed == beside
+
+
 def test_a_path_with_wildcards_means_one_file(ctx: Any) -> None:
     path = ctx.base_dir / "t[1]*.csv"
     path.write_text("i,s\n1,x\n")

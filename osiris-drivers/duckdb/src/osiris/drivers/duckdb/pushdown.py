@@ -7,8 +7,10 @@ where a query uses them, and files in which it might see other fields are not ha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -200,11 +202,16 @@ def _sees_other_fields(paths: tuple[str, ...], quote: str) -> bool | None:
     beside = [pattern for space in (b" ", b"\t") for pattern in (space + mark, mark + space)]
     found = False
     for path in paths:
+        start = _first_chunk_with(mark, path)
+        if start is None:
+            continue
+        found = True
         before, inside = b"", False
         with Path(path).open("rb") as file:
+            # What stands before the first quote matters only where it touches it.
+            file.seek(max(0, start - 1))
             while chunk := file.read(_CHUNK):
                 count = chunk.count(mark)
-                found = found or count > 0
                 if count > _MANY_QUOTES or any(pattern in before + chunk[:1] for pattern in beside):
                     return True
                 if count and any(pattern in chunk for pattern in beside):
@@ -218,6 +225,30 @@ def _sees_other_fields(paths: tuple[str, ...], quote: str) -> bool | None:
         if inside:
             return True
     return False if found else None
+
+
+def _first_chunk_with(mark: bytes, path: str) -> int | None:
+    """Where the first part of a file begins that has a quote in it; None where there is none.
+
+    Most files have none, and looking for one takes as long as the system takes to hand the file over: so in threads.
+    """
+    with Path(path).open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+
+        def look(start: int) -> int | None:
+            return start if mark in os.pread(file.fileno(), _CHUNK, start) else None
+
+        if size <= _CHUNK:
+            return look(0)
+        from concurrent.futures import ThreadPoolExecutor  # not for small files: it takes longer than they do
+
+        starts = iter(range(0, size, _CHUNK))
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+            while some := list(islice(starts, 32)):
+                found = [start for start in threads.map(look, some) if start is not None]
+                if found:
+                    return found[0]
+    return None
 
 
 def _texts(values: tuple[str, ...]) -> str:
