@@ -15,7 +15,7 @@ __all__ = ["write_yaml"]
 _WIDTH = 100  # of a list in one line
 _LONGEST_KEY = 900  # bytes of it in a line; YAML looks for the colon within 1,024
 
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+()=<>*-]+)*")
+_PLAIN = re.compile(r"(?:\.{0,2}/|[A-Za-z_])[A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+()=<>*-]+)*")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _RESERVED = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf", "_", "."})
 _SPECIAL = re.compile(r"[\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
