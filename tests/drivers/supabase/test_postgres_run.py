@@ -104,6 +104,61 @@ def test_what_rest_cannot_do_atomically_is_said_in_the_plan(mode):
     assert plan({**config, "connection": {"pg_dsn": "${X}"}}).warnings == ()
 
 
+NAMED = {
+    "rest": {"url": "https://x.supabase.co", "key": "${KEY}"},
+    "both": {"url": "https://x.supabase.co", "key": "${KEY}", "pg_dsn": "${DSN}"},
+    "postgres": {"pg_dsn": "${DSN}"},
+}
+
+
+def planned(folder: Path, driver: str, **config: object) -> subprocess.CompletedProcess[str]:
+    """``osiris plan`` of one step of ``driver`` and one that goes with it, connections in their own file."""
+    (folder / "osiris_connections.yaml").write_text(json.dumps({"connections": {"supabase": NAMED}}))
+    (folder / "rows.csv").write_text("id\n1\n")
+    read = {"driver": "filesystem.csv_extractor", "config": {"path": "rows.csv"}}
+    save = {"driver": "filesystem.csv_writer", "config": {"path": "out.csv"}}
+    if driver == "supabase.writer":
+        save = {"driver": driver, "config": {"table": "t", **config}}
+    else:
+        read = {"driver": driver, "config": config}
+    steps = [{"id": "read", **read}, {"id": "save", **save, "inputs": {"df": "${read.df}"}}]
+    (folder / "pipeline.yaml").write_text(json.dumps({"version": "1.0.0", "name": "p", "steps": steps}))
+    return osiris(folder, "plan", "pipeline.yaml", COLUMNS="60")
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"connection": "@supabase.rest"}, "append over REST is not one transaction"),
+        ({"connection": "@supabase.rest", "write_mode": "replace"}, "replace over REST is not one transaction"),
+        ({"connection": "@supabase.both", "transport": "rest"}, "append over REST is not one transaction"),
+        ({"connection": "@supabase.both"}, None),
+        ({"connection": "@supabase.postgres", "create_if_missing": True}, None),
+    ],
+)
+def test_plan_says_what_a_named_connection_cannot_do_atomically(tmp_path, config, told):
+    done = planned(tmp_path, "supabase.writer", **config)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 0, said
+    assert (told in said) if told else ("not one transaction" not in said), said
+
+
+@pytest.mark.parametrize(
+    ("driver", "config", "told"),
+    [
+        ("supabase.writer", {"connection": "@supabase.rest", "create_if_missing": True}, "create_if_missing needs"),
+        ("supabase.writer", {"connection": "@supabase.rest", "transport": "postgres"}, "needs pg_dsn"),
+        ("supabase.writer", {"connection": "@supabase.postgres", "transport": "rest"}, "needs url and a key"),
+        ("supabase.extractor", {"connection": "@supabase.rest", "query": "select 1"}, "query needs Postgres"),
+    ],
+)
+def test_plan_refuses_what_a_named_connection_cannot_do(tmp_path, driver, config, told):
+    done = planned(tmp_path, driver, **config)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 3, said
+    assert told in said
+
+
 @pytest.mark.parametrize(
     ("driver", "config", "told"),
     [

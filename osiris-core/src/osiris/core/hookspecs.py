@@ -57,7 +57,11 @@ def osiris_event_sinks(context: ExecutionContext) -> Sequence[Sink]:
 
 @hookspec
 def osiris_check_plan(plan: Plan) -> Sequence[Problem]:
-    """Further checks of a plan. Asked at the end of planning; problems join the report."""
+    """Further checks of a plan. Asked at the end of planning; problems join the report.
+
+    A step's ``config`` and ``connection`` (what its connection says; None where connections were not looked up) hold
+    secrets as ``${...}`` references only. Problems of severity ``error`` refuse the plan, ``warning`` join it.
+    """
     return ()
 
 

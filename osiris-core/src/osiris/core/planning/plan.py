@@ -44,6 +44,8 @@ class PlannedStep:
         after: All steps that must have finished before it (``needs`` without data, and producers).
         policy: What its ``retry``, ``timeout`` and ``on_error`` say, defaults merged.
         masks: What its ``mask`` says: columns of its outputs that nobody after it sees in clear.
+        connection: What the connection of its config says, ``${...}`` secret references kept; None: it has none, or
+            connections were not looked up.
     """
 
     id: str
@@ -55,6 +57,7 @@ class PlannedStep:
     after: tuple[str, ...] = ()
     policy: StepPolicy = field(default_factory=StepPolicy)
     masks: tuple[MaskRule, ...] = ()
+    connection: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def salts(self) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from osiris.core.driver import DriverRegistry, DriverSpec
 from osiris.core.errors import PluginError, Problem
@@ -70,7 +70,7 @@ def make_plan(
     findings = seen.findings
     findings.stop_if_wrong()
     _warn_of_unused(read, seen.specs, seen.wiring, findings)
-    plan = _plan(read, seen, findings)
+    plan = _plan(read, seen, connections, findings)
     for check in checks:
         for problem in check(plan):
             findings.add(problem)
@@ -197,7 +197,7 @@ def _note_cycle(manifest: Manifest, cycle: list[int], wiring: Wiring, findings: 
     findings.note("plan.cycle", f"steps wait for each other: {' -> '.join(ids)}", path, "take one of these out")
 
 
-def _plan(manifest: Manifest, seen: Examination, findings: Findings) -> Plan:
+def _plan(manifest: Manifest, seen: Examination, connections: ConnectionSource | None, findings: Findings) -> Plan:
     order, specs, wiring, policies = seen.order, seen.specs, seen.wiring, seen.policies
     steps = [manifest["steps"][index] for index in order]
     after = {step["id"]: wiring.after(index) for step, index in zip(steps, order, strict=True)}
@@ -224,6 +224,7 @@ def _plan(manifest: Manifest, seen: Examination, findings: Findings) -> Plan:
                 after=after[step["id"]],
                 policy=policies[index],
                 masks=seen.masks[index],
+                connection=_connection(step, specs[step["driver"]], connections),
             )
             for step, index in zip(steps, order, strict=True)
         ),
@@ -234,6 +235,17 @@ def _plan(manifest: Manifest, seen: Examination, findings: Findings) -> Plan:
         breaker=seen.breaker,
         limits=seen.limits,
     )
+
+
+def _connection(
+    step: Mapping[str, Any], spec: DriverSpec, connections: ConnectionSource | None
+) -> Mapping[str, Any] | None:
+    named = step["config"].get("connection")
+    if spec.connection_family is None or named is None:
+        return None
+    if isinstance(named, str):
+        return None if connections is None else connections.get(named, family=spec.connection_family).values
+    return cast("Mapping[str, Any]", named)
 
 
 def _warn_of_unused(manifest: Manifest, specs: Mapping[str, DriverSpec], wiring: Wiring, findings: Findings) -> None:
