@@ -61,7 +61,9 @@ def _count(existing: list[str]) -> str:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        mode = 0o600 if path.name in PRIVATE else 0o666
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+            file.write(text)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(
             f"{os.fspath(path)!r} cannot be written: {error.filename!r} is a file, not a folder",
@@ -179,3 +181,6 @@ FILES = {
     ".gitignore": GITIGNORE,
 }
 """Everything that is written: path in the project to text."""
+
+PRIVATE = {"osiris_connections.yaml", ".env.example"}
+"""For their owner only: where secrets may come to stand; a copy of ``.env.example`` keeps that."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from osiris.core.errors import CollectError
 from osiris.core.execution_adapter import Artifact
+from osiris.core.privacy import make_private_folder
 
 __all__ = ["Artifact", "Compression", "list_artifacts", "pack", "unpack", "verify"]
 
@@ -106,7 +107,8 @@ def unpack(
     """Unpack what :func:`pack` wrote, whatever its compression, into ``folder``; trusts nothing in it.
 
     Only files and folders are taken, none may lie outside ``folder`` or pass through a link in it; each file appears
-    complete or not at all. Files that exist are replaced.
+    complete or not at all. Files that exist are replaced. Only the owner can read
+    what was unpacked; of a file's permissions only whether it can be executed is kept.
 
     Args:
         archive: The tar file.
@@ -124,12 +126,12 @@ def unpack(
     taken: dict[str, Artifact] = {}
     room = max_bytes
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(root)
         with _decompressed(source) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in tar:
                 place = _safe_place(member, root)
                 if member.isdir():
-                    place.mkdir(parents=True, exist_ok=True)
+                    make_private_folder(place)
                     continue
                 if room is not None and (room := room - member.size) < 0:
                     raise _unsafe(f"{source} unpacks to more than {max_bytes} bytes", member.name)
@@ -226,7 +228,7 @@ def _safe_place(member: tarfile.TarInfo, root: Path) -> Path:
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path, name: str) -> Artifact:
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(place.parent)
     content = tar.extractfile(member)
     if content is None:  # only for links and the like, which are refused before
         raise tarfile.ReadError(f"{member.name} has no content")
@@ -238,7 +240,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path, name: s
                 file.write(block)
                 digest.update(block)
                 size += len(block)
-        draft.chmod(0o600 | member.mode & 0o755)
+        draft.chmod(0o600 | member.mode & 0o100)
         os.utime(draft, (member.mtime, member.mtime))
         draft.replace(place)
     except BaseException:

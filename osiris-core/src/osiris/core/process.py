@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from osiris.core.errors import ExecutionError, UsageError
+from osiris.core.privacy import make_private_folder
 
 __all__ = ["held", "limit_memory", "open_files", "resident_bytes", "started_at"]
 
@@ -92,7 +93,7 @@ def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
         ExecutionError: The file cannot be made (code ``session.unwritable``).
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ExecutionError(

@@ -66,7 +66,7 @@ def find_commit(
     finally:
         if not DriverRegistry.is_shared(step.driver) and hasattr(driver, "close"):
             driver.close()
-        ctx.remove_temporary_files()
+        ctx.tidy_up()
 
 
 def committed(step_id: str, facts: Mapping[str, Any]) -> Finished:

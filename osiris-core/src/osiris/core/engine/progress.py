@@ -15,6 +15,7 @@ from osiris.core.engine.report import StepReport
 from osiris.core.events.bus import OWN_METRICS
 from osiris.core.events.jsonable import jsonable
 from osiris.core.events.sinks import JsonlFile, read_jsonl
+from osiris.core.privacy import make_private_folder
 
 __all__ = ["Finished", "Kept", "Progress", "read_progress"]
 
@@ -114,7 +115,7 @@ class Progress:
 
     def _write(self) -> None:
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             self._file = JsonlFile(self._path)
         lines, self._untold = self._untold, []
         self._file.append(*lines)

@@ -321,7 +321,7 @@ class StageRun:
         """Finish a step; a close that fails is the error unless there already is one."""
         try:
             run.finish()
-            run.ctx.remove_temporary_files()
+            run.ctx.tidy_up()
         except BaseException as raised:  # must not keep the other steps from being finished
             self._blame(run, raised)
             return error or raised

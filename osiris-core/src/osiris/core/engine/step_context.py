@@ -11,6 +11,7 @@ from typing import Any
 from osiris.core.cancellation import Cancellation
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.settings import EventDoor, RunSettings
+from osiris.core.privacy import make_private, make_private_folder
 
 __all__ = ["EngineStepContext", "make_step_context"]
 
@@ -64,30 +65,27 @@ class EngineStepContext:
         self._door = door
         self._temp_root = temp_root
         self._temp_dir: Path | None = None
+        self._kept_folders: set[Path] = set()
         self._outputs = outputs
         self._warnings = [] if warnings is None else warnings
 
     @property
     def artifacts_dir(self) -> Path:
         """See :class:`~osiris.core.driver.StepContext`."""
-        folder = self._settings.artifacts_dir / self.step_id
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self._kept_folder(self._settings.artifacts_dir / self.step_id)
 
     @property
     def temp_dir(self) -> Path:
         """See :class:`~osiris.core.driver.StepContext`."""
         if self._temp_dir is None:
             self._temp_dir = self._temp_root / self.step_id
-            self._temp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._temp_dir)
         return self._temp_dir
 
     @property
     def state_dir(self) -> Path:
         """See :class:`~osiris.core.driver.StepContext`."""
-        folder = self._settings.session_dir / "state" / self.step_id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+        return self._kept_folder(self._settings.session_dir / "state" / self.step_id)
 
     @property
     def cancelled(self) -> bool:
@@ -125,7 +123,15 @@ class EngineStepContext:
         # absolute(), not resolve(): a link the user made stays what the user sees in messages.
         return (self.base_dir / Path(path).expanduser()).absolute()
 
-    def remove_temporary_files(self) -> None:
-        """Remove the step's temporary folder, if it was ever made."""
+    def tidy_up(self) -> None:
+        """Remove the step's temporary folder, and close to others what it keeps; those folders that were ever made."""
         if self._temp_dir is not None:
             shutil.rmtree(self._temp_dir, ignore_errors=True)
+        for folder in self._kept_folders:
+            make_private(folder)
+
+    def _kept_folder(self, folder: Path) -> Path:
+        if folder not in self._kept_folders:
+            make_private_folder(folder)
+            self._kept_folders.add(folder)
+        return folder

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DatasetError, ExecutionError
+from osiris.core.privacy import make_private_folder
 
 __all__ = ["DatasetStore"]
 
@@ -256,7 +257,7 @@ class _SpoolFile:
         self.path = path
         with self._disk_errors():
             # Private, because it holds the user's data.
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             path.touch(mode=0o600)
             self._file = pa.OSFile(str(path), "wb")
             self._writer = pa.ipc.new_stream(self._file, schema)
