@@ -27,7 +27,8 @@ def connection(file: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def failing_connection(tmp_path: Path) -> dict[str, Any]:
-    return {"path": str(tmp_path / "no such folder" / "place.duckdb")}
+    (tmp_path / "file").touch()
+    return {"path": str(tmp_path / "file" / "place.duckdb")}
 
 
 class TestExtractor(ExtractorContract):
@@ -85,7 +86,7 @@ class TestProcessor(TransformContract):
 
     @pytest.fixture
     def slow_config(self) -> dict[str, Any]:
-        return {"query": NO_END}
+        return {"query": NO_END.replace("where", "where exists (from df) and")}
 
 
 class TestWriter(WriterContract):
@@ -107,7 +108,12 @@ class TestWriter(WriterContract):
 
     @pytest.fixture
     def failing_config(self) -> dict[str, Any]:
-        return {"connection": "@duckdb.main", "table": "no_such_schema.place"}
+        return {
+            "connection": "@duckdb.main",
+            "table": "place",
+            "write_mode": "upsert",
+            "primary_key": ["no_such_column"],
+        }
 
     @pytest.fixture
     def modes(self) -> dict[str, dict[str, Any]]:
