@@ -20,6 +20,7 @@ __all__ = ["Artifact", "Compression", "list_artifacts", "pack", "unpack", "verif
 Compression = Literal["gzip", "zstd"]
 
 _BLOCK = 1024 * 1024
+_DEEPEST = 200
 _MAGIC: tuple[tuple[bytes, Compression], ...] = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
 
@@ -220,6 +221,8 @@ def _safe_place(member: tarfile.TarInfo, root: Path) -> Path:
         or (member.isreg() and not relative.parts)
     ):
         raise _unsafe(f"{member.name!r} in the archive lies outside of it", member.name)
+    if len(relative.parts) > _DEEPEST:  # what walks through folders may not come out again
+        raise _unsafe(f"{member.name[:60]!r}... in the archive lies {len(relative.parts)} folders deep", member.name)
     place = root / relative
     real = Path(os.path.realpath(place.parent))
     if not real.is_relative_to(os.path.realpath(root)) or (member.isdir() and place.is_symlink()):

@@ -17,16 +17,15 @@ def make_private_folder(folder: Path) -> None:
     Raises:
         OSError: It cannot be made.
     """
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        if not folder.is_dir():
-            raise
-    except FileNotFoundError:
-        if folder.parent == folder:
-            raise
-        make_private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
+    missing = [folder]
+    while missing:
+        try:
+            missing[-1].mkdir(mode=0o700, exist_ok=True)
+            missing.pop()
+        except FileNotFoundError:
+            if missing[-1].parent == missing[-1]:
+                raise
+            missing.append(missing[-1].parent)
 
 
 def make_private(folder: Path) -> None:

@@ -10,6 +10,8 @@ from osiris.core.engine.progress import Kept
 
 __all__ = ["Checkpoints"]
 
+_LONGEST = 100
+
 
 class Checkpoints:
     """The folder of a session's checkpoints, readable by its owner only.
@@ -24,7 +26,8 @@ class Checkpoints:
     def path(self, step_id: str, output: str) -> Path:
         """Where an output is kept; step ids hold no dots, so that no two outputs share a name."""
         # An output's name is the driver's own choice and may hold anything.
-        name = output if output.isidentifier() else hashlib.sha256(output.encode()).hexdigest()[:16]
+        plain = output.isidentifier() and output.isascii() and len(output) <= _LONGEST
+        name = output if plain else hashlib.sha256(output.encode()).hexdigest()[:16]
         return self.folder / f"{step_id}.{name}.arrows"
 
     def seal(self, file: Path, rows: int) -> Kept:

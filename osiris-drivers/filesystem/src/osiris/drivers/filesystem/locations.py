@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from osiris.core.driver import StepContext
@@ -58,11 +58,24 @@ class Location:
 
 
 def locate(path: str, ctx: StepContext) -> Location:
-    """Where ``path`` is. Relative ones begin at the connection's ``base_dir``, else at the pipeline's folder."""
+    """Where ``path`` is. Relative ones begin at the connection's ``base_dir``, else at the pipeline's folder.
+
+    Raises:
+        DriverError: ``filesystem.outside_base``: a relative path goes up, perhaps out of the connection's ``base_dir``.
+    """
     connection: Mapping[str, Any] = ctx.connection or {}
     text = path
     base = str(connection.get("base_dir") or "")
     if base and not _is_absolute(path):
+        # Part of it may be a param's value. Not "a/../b" either: where `a` is a link, that is elsewhere.
+        if ".." in PurePosixPath(path).parts:
+            raise DriverError(
+                f"{path!r} goes up from {base}, where the paths of its connection begin",
+                hint="leave `..` out; to read or write elsewhere, write the absolute path",
+                code="filesystem.outside_base",
+                path=path,
+                base_dir=base,
+            )
         text = f"{base.rstrip('/')}/{path}" if _URL.match(base) else str(Path(base).expanduser() / path)
     return _placed(text, connection, ctx)
 
