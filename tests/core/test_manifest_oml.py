@@ -69,7 +69,7 @@ steps:
     }
     assert manifest.oml
     assert manifest.position(("steps", 1, "driver")) == (10, 16)
-    assert manifest.position(("steps", 1, "inputs", "df")) == (12, 12)
+    assert manifest.position(("steps", 1, "inputs", "df_read_orders")) == (12, 13)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from osiris.core.manifest.oml_options import translate_config
 from osiris.core.manifest.param_values import TYPES, type_of
 from osiris.core.manifest.references import find_references
 from osiris.core.manifest.report import Path, Report, describe, suggest
+from osiris.core.manifest.schema import is_step_id
 
 __all__ = ["translate"]
 
@@ -146,8 +147,10 @@ class _Steps:
             step["config"] = translate_config(str(step["driver"]), raw["config"], (*path, "config"), self.report)
         needs = step["needs"] = self.needs(raw, index)
         if isinstance(needs, list) and _mode(raw) != "read":
-            giving = dict.fromkeys(n for n in needs if isinstance(n, str) and self.modes.get(n) != "write")
+            giving = dict.fromkeys(need for need in needs if self.gives(need))
             step["inputs"] = self.inputs(raw, list(giving), path)
+            if "needs" in raw:
+                self.note_places(step["inputs"], needs, path)
             # Data brings its own order; a need as well would keep it from streaming.
             step["needs"] = [need for need in needs if not (isinstance(need, str) and need in giving)]
         return step
@@ -171,13 +174,23 @@ class _Steps:
             self.refuse_params(needs, ("steps", index, "needs"))
             return [] if needs is None else needs
         before = self.steps[index - 1] if index else None
-        return [before["id"]] if isinstance(before, dict) and isinstance(before.get("id"), str) else []
+        name = before.get("id") if isinstance(before, dict) else None
+        return [name] if isinstance(name, str) and is_step_id(name) else []
+
+    def gives(self, need: Any) -> bool:
+        """Whether there is data from that step; of what cannot be a step, planning says so."""
+        return isinstance(need, str) and is_step_id(need) and self.modes.get(need) != "write"
 
     def refuse_params(self, needs: Any, path: Path) -> None:
         for place, reference in find_references(needs, path):
             if reference.kind == "param":
                 message = f"{reference.text} cannot be used here: who feeds whom does not hang on parameters"
                 self.report.add("manifest.reference", message, place, "name the step")
+
+    def note_places(self, inputs: Mapping[str, str], needs: Sequence[Any], path: Path) -> None:
+        places = {f"${{{need}.df}}": index for index, need in reversed(list(enumerate(needs)))}
+        for name, reference in inputs.items():
+            self.report.moved[(*path, "inputs", name)] = (*path, "needs", places[reference])
 
     def inputs(self, raw: dict[str, Any], giving: list[str], path: Path) -> dict[str, str]:
         if len(giving) == 1 and _mode(raw) == "write":

@@ -93,9 +93,9 @@ def translate_config(component: str, config: Mapping[str, Any], path: Path, repo
         reason = refused.get(key) or _refused_value(component, key, value)
         name = renamed.get(key, key)
         if reason is not None:
-            family = component.partition(".")[0]
+            hint = reason[1].replace("{family}", component.partition(".")[0])
             message = f"{component}: {key!r} cannot be carried over: {reason[0]}"
-            report.add("manifest.oml_option", message, (*path, key), reason[1].format(family=family), at_key=True)
+            report.add("manifest.oml_option", message, (*path, key), hint, at_key=True)
         elif name != key and name in config:
             message = f"{component}: {key!r} and {name!r} mean the same"
             report.add("manifest.oml_option", message, (*path, key), f"remove {key}", at_key=True)

@@ -10,7 +10,7 @@ from osiris.core.manifest.params import Given, Params, read_params
 from osiris.core.manifest.references import find_references, parse_input
 from osiris.core.manifest.report import Path, Report, describe, suggest
 
-__all__ = ["STEP_OPTIONS", "normalise"]
+__all__ = ["STEP_OPTIONS", "is_step_id", "normalise"]
 
 TOP_KEYS = (
     "version",
@@ -193,7 +193,7 @@ def _step_id(raw: dict[str, Any], path: Path, seen: dict[str, int], report: Repo
     if not isinstance(step_id, str):
         report.add("manifest.wrong_type", f"id must be a text, but is {describe(step_id)}", place, _quote(step_id))
         return ""
-    if not _ID.fullmatch(step_id) or len(step_id) > MAX_ID_LENGTH or step_id == "params":
+    if not is_step_id(step_id):
         hint = f"letters, digits, _ and -, not beginning with a digit, at most {MAX_ID_LENGTH}; not `params`"
         report.add("manifest.step_id", f"{step_id!r:.60} cannot be the id of a step", place, hint)
         return ""
@@ -206,6 +206,11 @@ def _step_id(raw: dict[str, Any], path: Path, seen: dict[str, int], report: Repo
     else:
         seen[step_id] = path[1] if isinstance(path[1], int) else 0
     return step_id
+
+
+def is_step_id(text: str) -> bool:
+    """Whether a step may be called so."""
+    return _ID.fullmatch(text) is not None and len(text) <= MAX_ID_LENGTH and text != "params"
 
 
 def _driver(raw: dict[str, Any], path: Path, params: Params, report: Report) -> str:
