@@ -129,6 +129,27 @@ def test_tls_is_on_unless_the_server_is_this_machine(values, encrypted):
     assert (options(**values).tls is not None) is encrypted
 
 
+@pytest.mark.parametrize(
+    ("values", "verified"),
+    [
+        ({"host": "db.example.org"}, True),
+        ({"host": "db.example.org", "ssl": True}, True),
+        ({"host": "10.0.0.1", "ssl": {"cert": "c.pem"}}, True),
+        ({"host": "10.0.0.1", "ssl": {"ca": "ca.pem"}}, True),
+        ({"host": "db.example.org", "ssl": {"verify": False}}, False),  # only where it was asked for
+        ({"host": "db.example.org", "ssl": {"ca": "ca.pem", "verify": False}}, False),
+        ({"url": "mysql://u@db.example.org/shop"}, True),
+        ({"host": "localhost", "ssl": True}, False),
+        ({"host": "127.0.0.1", "ssl": {"ca": "ca.pem"}}, True),
+        ({"host": "localhost", "ssl": {"verify": True}}, True),
+    ],
+)
+def test_a_server_elsewhere_has_to_show_who_it_is(values, verified):
+    tls = options(**values).tls
+    assert tls is not None
+    assert tls.verify is verified
+
+
 # The session
 
 

@@ -52,8 +52,8 @@ class MySqlTls(_Config):
     key: str | None = Field(default=None, description="File with the key of `cert`, in PEM, without a passphrase")
     verify: bool | None = Field(
         default=None,
-        description="Check the server's certificate and host name; default: yes where `ca` is given. Without `ca`, the "
-        "machine's own list of authorities decides",
+        description="Check the server's certificate and host name; default: yes, unless the server is this machine and "
+        "no `ca` is given. Without `ca`, the machine's own list of authorities decides",
     )
 
     @model_validator(mode="after")
@@ -142,11 +142,16 @@ class MySqlConnection(_Config):
 
     @property
     def tls(self) -> MySqlTls | None:
-        """How to encrypt; None: not at all."""
-        if isinstance(self.ssl, MySqlTls):
-            return self.ssl
-        wanted = not self.is_local if self.ssl is None else self.ssl
-        return MySqlTls() if wanted and self.unix_socket is None else None
+        """How to encrypt, and whether to verify; None: not at all."""
+        chosen = self.ssl
+        if not isinstance(chosen, MySqlTls):
+            wanted = not self.is_local if chosen is None else chosen
+            if not wanted or self.unix_socket is not None:
+                return None
+            chosen = MySqlTls()
+        if chosen.verify is not None:
+            return chosen
+        return chosen.model_copy(update={"verify": chosen.ca is not None or not self.is_local})
 
     @property
     def place(self) -> str:

@@ -284,7 +284,8 @@ def _login_error(error: pymysql.MySQLError, what: str) -> DriverError:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return DriverError(
             f"{what}: the server's certificate is not to be trusted: {cause.verify_message}",
-            hint="give `ssl: {ca: file.pem}`, and the host by the name in the certificate",
+            hint="give `ssl: {ca: file.pem}`, and the host by the name in the certificate; "
+            "`ssl: {verify: false}` encrypts without knowing who answers",
             code="mysql.tls_certificate",
         )
     if isinstance(cause, ssl.SSLError):
