@@ -205,11 +205,10 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str | Path) -> None:
         path = need(program)
         command = [path, *arguments]
-        who: dict[str, Any] = {} if self._user is None else {"user": self._user, "group": _group(self._user)}
         with (self.folder / f"{program}.out").open("ab") as out:
             subprocess.run(
                 command, check=True, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder,
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}, extra_groups=[] if who else None, **who,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}, **unprivileged(),
             )  # fmt: skip
 
     def _give(self, path: Path) -> None:
@@ -234,6 +233,12 @@ def _runs(process: psutil.Process) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE)  # init takes its time to bury them
     except psutil.NoSuchProcess:
         return False
+
+
+def unprivileged() -> dict[str, Any]:
+    """Arguments of ``subprocess`` that let a program run as somebody else where we are root: servers refuse root."""
+    user = _user()
+    return {} if user is None else {"user": user, "group": _group(user), "extra_groups": []}
 
 
 def _user() -> str | None:

@@ -17,7 +17,8 @@ from osiris.drivers.supabase.errors import from_sqlstate
 
 __all__ = ["Address", "explain_failure"]
 
-_PORT, _TRANSACTION_POOLER_PORT = "5432", "6543"
+_PORT = "5432"
+_POOLER_MODES = {"5432": "session", "6543": "transaction"}
 # A server that is gone without a word is noticed after half a minute, in the middle of a read too.
 _KEEPALIVES = {
     "keepalives": "1",
@@ -78,9 +79,9 @@ class Address:
         return f"{self.host}:{self.port}/{self.database}"
 
     @property
-    def is_transaction_pooler(self) -> bool:
-        """Whether the port is that of Supabase's pooler in transaction mode."""
-        return self.port == _TRANSACTION_POOLER_PORT
+    def pooler_mode(self) -> str | None:
+        """Of a pooler at this port, as Supabase has them; None: any other port."""
+        return _POOLER_MODES.get(self.port)
 
     def __repr__(self) -> str:
         return f"Address({self.user}@{self.server})"
@@ -107,6 +108,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+# PgBouncer has the one for whatever it refuses, Supavisor the other for a user it does not know.
+_POOLERS_REFUSALS = (b"08P01", b"XX000")
 _REFUSAL = re.compile(rb'\tErrorResponse\t.* C "([0-9A-Z]{5})"')
 
 
@@ -129,6 +132,13 @@ def explain_failure(address: Address, told: str, *, timed_out: bool, trace: byte
         )
     refusal = _REFUSAL.search(trace or b"")
     words = " ".join(told.split())
+    if refusal is not None and refusal[1] in _POOLERS_REFUSALS:
+        return DriverError(
+            f"{address.server}: {words}",
+            hint="check user, password and database in pg_dsn; a pooler wants the user postgres.<project>",
+            code="supabase.no_session",
+            user=address.user,
+        )
     if refusal is not None:
         return from_sqlstate(refusal[1].decode(), f"{address.server}: {words}", user=address.user)
     unreachable = _why_unreachable(address)

@@ -70,10 +70,11 @@ def check_connection(session: Session, connection: SupabaseConnection, table: st
 
 
 def _pooler(session: Session, pid: int) -> str:
-    """A pooler answers with a process number of its own making."""
-    if session.address.is_transaction_pooler:
-        return "transaction"
-    return "none" if session.backend_pid == pid else "session"
+    """A pooler answers with a process number of its own making; its mode is told by Supabase's ports alone."""
+    mode = session.address.pooler_mode
+    if mode != "transaction" and session.backend_pid == pid:
+        return "none"
+    return mode or "of unknown mode"
 
 
 def _table_security(session: Session, table: TableName) -> str:
