@@ -41,8 +41,10 @@ def sessions(folder: Path) -> list[SessionInfo]:
 
 def wait_for_the_killed(database: Any) -> None:
     """A server notices a client's end when it next has something to say."""
-    others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    others = (
+        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
         " and backend_type = 'client backend'"
+    )
     deadline = time.monotonic() + 120
     while database.execute(others) != [(0,)]:
         assert time.monotonic() < deadline, "a killed client's session still runs"
