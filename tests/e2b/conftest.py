@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 import threading
@@ -18,9 +17,11 @@ from osiris.core.lifecycle import run_pipeline
 from osiris.core.manifest import load_manifest, manifest_from_dict
 from osiris.core.plugins import Catalog
 from osiris.remote.e2b_transparent_proxy import E2BTransparentProxy
+from osiris.testing import reference
+from osiris.testing.reference import make_project
 
 TESTS = Path(__file__).resolve().parents[1]
-CORPUS = TESTS / "corpus"
+CORPUS = Path(str(reference.CORPUS)) / "pipelines"
 ROGUE = TESTS / "local" / "rogue"
 
 Proxy = Callable[..., E2BTransparentProxy]
@@ -62,17 +63,6 @@ def proxy(cloud: E2BServer) -> Proxy:
 def project(tmp_path: Path) -> Path:
     """A folder with what the corpus reads."""
     return make_project(tmp_path)
-
-
-def make_project(folder: Path) -> Path:
-    """The corpus's folder, with 500 orders."""
-    place = folder / "project"
-    shutil.copytree(CORPUS, place, ignore=shutil.ignore_patterns("*.yaml", "__pycache__"))
-    with (place / "orders.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "customer", "amount"])
-        writer.writerows([number, f"c{number % 7}", f"{number * 37 % 100}.25"] for number in range(500))
-    return place
 
 
 @pytest.fixture
