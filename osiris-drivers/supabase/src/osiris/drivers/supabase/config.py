@@ -53,8 +53,9 @@ class SupabaseConnection(_Config):
         BeforeValidator(_as_mode),
     ] = Field(
         default=None,
-        description="TLS. Default: `require` off loopback, `verify-full` with `ssl_ca`, or what `pg_dsn` says in its "
-        "`sslmode`. `disable` is needed for an `http://` address off loopback",
+        description="TLS. Default: `verify-full` off loopback and with `ssl_ca`, or what `pg_dsn` says in its "
+        "`sslmode`; `require` (and true) encrypts without knowing who answers. "
+        "`disable` is needed for an `http://` address off loopback",
     )
     ssl_ca: str | None = Field(
         default=None, min_length=1, description="File of the certificate authority; relative to the pipeline's folder"

@@ -89,8 +89,9 @@ class Address:
 
 def _tls(parsed: Mapping[str, str], connection: SupabaseConnection, ctx: StepContext, host: str) -> dict[str, str]:
     authority = None if connection.ssl_ca is None else str(ctx.resolve_path(connection.ssl_ca))
-    default = "verify-full" if authority or parsed.get("sslrootcert") else "require"
-    mode = connection.ssl or parsed.get("sslmode") or ("prefer" if _is_loopback(host) and not authority else default)
+    unknown = authority is None and not parsed.get("sslrootcert")
+    default = "prefer" if unknown and _is_loopback(host) else "verify-full"
+    mode = connection.ssl or parsed.get("sslmode") or default
     chosen = {"sslmode": mode}
     if authority is not None:
         chosen["sslrootcert"] = authority
@@ -151,7 +152,8 @@ def explain_failure(address: Address, told: str, *, timed_out: bool, trace: byte
         )
     return DriverError(
         f"{address.server} answers, but no session comes about: {words}",
-        hint="check ssl and ssl_ca in the connection, and whether the port is that of PostgreSQL or its pooler",
+        hint="check ssl and ssl_ca in the connection (Supabase's own authority has its certificate in the project's "
+        "database settings), and whether the port is that of PostgreSQL or its pooler",
         code="supabase.no_session",
     )
 
