@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from osiris.cli.main import main
 from osiris.core.adapter_factory import AdapterFactory
 from osiris.core.connections import REDACTOR, install_log_filter
 from osiris.core.errors import DriverError
@@ -100,6 +101,8 @@ def test_no_byte_of_the_session_holds_the_secret(tmp_path, register, forget, mon
         for form in forms(secret):
             assert form not in content, f"{path.name} holds {form!r}"
     assert b"***" in written[session.dir / "events.jsonl"]
+    (told,) = (event for event in session.events() if event["event"] == "secret_resolved")
+    assert (told["secret"], told["option"], told["source"]) == ("CANARY", "password", "environment")
 
 
 def test_the_reference_stays_readable(tmp_path, register, forget, monkeypatch):
@@ -141,3 +144,65 @@ def test_a_traceback_is_kept_without_the_secret(tmp_path, register, forget, monk
     assert "invalid literal for int() with base 10: '***'" in failed["traceback"]
     assert "test_canary.py" in failed["traceback"]
     assert "login failed" in "".join(traceback.format_exception(result.error))
+
+
+@pytest.mark.parametrize("name", sorted(CANARIES))
+def test_removing_the_run_shows_no_secret_and_leaves_none(tmp_path, register, forget, monkeypatch, capfd, name):
+    secret = CANARIES[name]
+    monkeypatch.setenv("CANARY", secret)
+    register("test.leaks", Leaks, outputs=())
+    step = {"id": "leak", "driver": "test.leaks", "config": {"password": "${CANARY}", "end": "bug"}}
+    manifest = {"version": "1.0.0", "name": f"leaky {secret}", "steps": [step]}
+    session = Session.create(tmp_path, pipeline=manifest["name"], manifest=manifest, adapter="local")
+    context = session.context(base_dir=tmp_path)
+    (session.artifacts_dir / "kept.txt").write_text(secret)  # what a driver keeps is its own matter
+    session.finish(run_pipeline(AdapterFactory.create("local"), manifest, context))
+    capfd.readouterr()
+    for options in (["--dry-run"], ["--dry-run", "--json"], ["--json"]):
+        assert main(["runs", "purge", "--keep", "0", "--session-dir", str(tmp_path), *options]) == 0
+        told = capfd.readouterr()
+        assert session.id in told.out
+        for form in forms(secret):
+            assert form not in (told.out + told.err).encode()
+    assert [path.name for path in tmp_path.rglob("*")] == [".purge.lock"]
+
+
+class Repeats:
+    """Tells every value of every row it gets, in every way there is."""
+
+    def run(self, step_id, config, inputs, ctx):
+        rows = inputs["df"].table().to_pylist()
+        ctx.log_event("rows", {"rows": rows, "text": repr(rows)})
+        (ctx.artifacts_dir / "rows.json").write_text(json.dumps(rows))
+        (ctx.state_dir / "rows.json").write_text(json.dumps(rows))
+        logging.getLogger("acme").warning("rows %s", rows)
+        raise RuntimeError(f"cannot write {rows!r}")
+
+
+@pytest.mark.parametrize("method", ["hash", "redact", "partial"])
+def test_masked_values_and_the_key_are_nowhere_but_where_they_come_from(
+    tmp_path, register, forget, monkeypatch, capfd, caplog, method
+):
+    key, values = CANARIES["plain"], ["canary-row-0001", "canary-row-0002 ž", "canary-row-3"]
+    monkeypatch.setenv("CANARY", key)
+    (tmp_path / "in.csv").write_text("id,who\n" + "".join(f"{n},{value}\n" for n, value in enumerate(values)))
+    stream = {"input_form": "stream", "input_names": ("df",), "max_inputs": 1}
+    register("test.repeats", Repeats, role="writer", outputs=(), **stream)
+    mask = {"columns": ["who"], "method": method, **({"salt": "${CANARY}"} if method == "hash" else {})}
+    read = {"id": "read", "driver": "filesystem.csv_extractor", "config": {"path": "in.csv"}, "mask": mask}
+    sql = {"driver": "duckdb.processor", "inputs": {"t": "${read}"}, "config": {"query": "select * from t"}}
+    save = {"id": "save", "driver": "test.repeats", "inputs": {"df": "${sql}"}}
+    steps = [{**read, "checkpoint": True}, {"id": "sql", **sql}, {"id": "other", **sql}, save]
+    manifest = {"version": "1.0.0", "name": "masked", "steps": steps}
+    session = Session.create(tmp_path / "runs", pipeline="masked", manifest=manifest, adapter="local")
+    result = run_pipeline(AdapterFactory.create("local"), manifest, session.context(base_dir=tmp_path))
+    session.finish(result)
+    assert result.status == "failed"
+    written = {path.name: path.read_bytes() for path in session.dir.rglob("*") if path.is_file()}
+    assert {"events.jsonl", "result.json", "rows.json", "read.df.arrows"} <= written.keys()
+    told = capfd.readouterr()
+    written["terminal"] = (told.out + told.err + "".join(record.getMessage() for record in caplog.records)).encode()
+    for secret in (key, *values):
+        for place, content in written.items():
+            for form in forms(secret):
+                assert form not in content, f"{place} holds {form!r}"
