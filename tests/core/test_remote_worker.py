@@ -103,6 +103,7 @@ def test_it_says_who_it_is(worker: Spoken) -> None:
         (b'{"jsonrpc": "2.0", "id": 5, "method": "replay", "params": [1]}', 5, -32602),
         (b'{"jsonrpc": "2.0", "id": 5, "method": "cancel", "params": {"reason": 1}}', 5, -32602),
         (b'{"jsonrpc": "2.0", "id": 5, "method": "hello", "params": {"heartbeat": 0}}', 5, -32602),
+        (b'{"jsonrpc": "2.0", "id": 5, "method": "hello", "params": {"patience": "x"}}', 5, -32602),
         (b'{"jsonrpc": "2.0", "id": "five", "method": "run", "params": {"manifest": {}}}', "five", -32602),
     ],
 )
@@ -120,6 +121,34 @@ def test_a_notification_is_not_answered(worker: Spoken) -> None:
     worker.say(b'{"jsonrpc": "2.0", "id": 3, "result": "unasked"}')
     assert worker.ask("ping", 2)["id"] == 2
     assert len(worker.heard) == 1
+
+
+def beats(worker: Spoken, number: int) -> None:
+    """Hear so many signs of life."""
+    for _ in range(number):
+        worker.until(lambda message: message.get("method") == "heartbeat")
+
+
+def test_a_worker_that_hears_nothing_does_nothing_any_more(
+    worker: Spoken, params: dict[str, Any], tmp_path: Path
+) -> None:
+    worker.ask("hello", heartbeat=0.05, patience=0.2)
+    beats(worker, 20)
+    assert worker.ask("run", 2, **params)["result"] == {"accepted": True}
+    end = worker.until(finished)
+    assert end["params"]["error"]["code"] == "worker.abandoned"
+    assert not (tmp_path / "out.csv").exists()
+    assert worker.ask("summary", 3)["result"]["state"] == "finished", "whoever comes back is told"
+
+
+def test_a_worker_that_is_given_signs_works(worker: Spoken, params: dict[str, Any], tmp_path: Path) -> None:
+    worker.ask("hello", heartbeat=0.1, patience=3)
+    for _ in range(35):
+        worker.say(b'{"jsonrpc": "2.0", "method": "ping", "params": {}}')
+        beats(worker, 1)
+    worker.ask("run", 2, **params)
+    assert worker.until(finished)["params"]["error"] is None
+    assert (tmp_path / "out.csv").exists()
 
 
 def test_a_run_and_all_of_it_once_more(worker: Spoken, params: dict[str, Any], tmp_path: Path) -> None:

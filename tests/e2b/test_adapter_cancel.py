@@ -26,23 +26,49 @@ PHASES = {
     "upload": ("files.write", "prepare_failed"),
     "install": ("process.Start", "prepare_failed"),
     "start": ("process.SendInput", "execute_failed"),
-    "collect": ("files.read", "collect_failed"),
+    "collect": ("process.Start", "collect_failed"),
+    "transfer": ("files.read", "collect_failed"),
 }
 """What hangs, and what is told of it."""
+
+LARGER = "\n".join(f"{number},c{number % 7},1.25" for number in range(40_000))
+"""What does not come home with an answer."""
+
+COPY = {
+    "version": "1.0.0",
+    "name": "copy",
+    "steps": [
+        {"id": "read", "driver": "filesystem.csv_extractor", "config": {"path": "orders.csv"}},
+        {
+            "id": "write",
+            "driver": "filesystem.csv_writer",
+            "config": {"path": "out.csv"},
+            "inputs": {"df": "${read.df}"},
+        },
+    ],
+}
 
 
 @pytest.mark.parametrize("how", ["a request to stop", "Ctrl-C"])
 @pytest.mark.parametrize("phase", PHASES)
-def test_stopping_while_something_hangs(phase: str, how: str, cloud: E2BServer, run: InSandbox) -> None:
+def test_stopping_while_something_hangs(phase: str, how: str, cloud: E2BServer, run: InSandbox, project: Path) -> None:
     operation, told = PHASES[phase]
     cancellation = Cancellation()
-    seen = len(cloud.log.of(operation))
     over = threading.Event()
-    cloud.faults.hang(operation)
+    hangs: list[int] = []
+
+    def hang(event: Any) -> None:
+        hangs.append(len(cloud.log.of(operation)))
+        cloud.faults.hang(operation)
+
+    begins = {"start": "execute_start", "collect": "collect_start", "transfer": "collect_start"}
+    bus = EventBus("run")
+    bus.subscribe(Listener(begins.get(phase, "prepare_start"), hang))
+    (project / "orders.csv").write_text(f"id,customer,amount\n{LARGER}\n")
 
     def stop() -> None:
         try:
-            wait_for(lambda: over.is_set() or len(cloud.log.of(operation)) > seen)
+            wait_for(lambda: over.is_set() or (hangs and len(cloud.log.of(operation)) > hangs[0]))
         except AssertionError:
             cloud.faults.clear()  # the run comes to its end, and says so
             raise
@@ -53,7 +79,8 @@ def test_stopping_while_something_hangs(phase: str, how: str, cloud: E2BServer, 
 
     watcher = threading.Thread(target=stop, name="stopper")
     watcher.start()
-    result, context = run("csv-sql-csv", context={"cancellation": cancellation}, cancel_patience=0.2)
+    told_to = {"cancellation": cancellation, "bus": bus}
+    result, context = run(COPY, context=told_to, cancel_patience=0.2)
     over.set()
     watcher.join()
     assert isinstance(result.error, RunCancelledError), result.error

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from e2b_server import E2BServer
 
+from osiris.core.engine.landing import Landing
 from osiris.core.errors import CollectError
 from osiris.core.plugins import Catalog
 from osiris.remote.e2b.homecoming import bring_home
@@ -279,7 +280,8 @@ def change(path: str, content: bytes, *, is_packed: bool = True) -> dict[str, An
 
 def come(liar: Liar, told: dict[str, Any], allowed: list[Path], staging: Path) -> Any:
     told = {"changed": [], "gone": [], "folders": [], "gone_folders": [], **told}
-    return asyncio.run(bring_home(liar, "/home.tar", told, "/fs", allowed, staging))  # type: ignore[arg-type]
+    landing = Landing(staging.with_name("session"))
+    return asyncio.run(bring_home(liar, "/home.tar", told, "/fs", allowed, staging, landing))  # type: ignore[arg-type]
 
 
 def test_a_sandbox_cannot_write_where_the_pipeline_does_not(tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_a_sandbox_cannot_write_where_the_pipeline_does_not(tmp_path: Path) -> N
     assert came.left == lies
     assert came.files == 0
     assert victim.read_text() == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "victim"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "session", "victim"]
 
 
 def test_an_archive_cannot_leave_its_folder(tmp_path: Path) -> None:

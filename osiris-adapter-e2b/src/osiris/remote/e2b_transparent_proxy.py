@@ -5,36 +5,37 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from osiris.core import engine
+from osiris.core.engine.elsewhere import Elsewhere
+from osiris.core.engine.landing import Landing
 from osiris.core.engine.settings import RunSettings
 from osiris.core.errors import CollectError, OsirisError, UsageError
 from osiris.core.execution_adapter import CollectedRun, ExecutionAdapter, ExecutionContext, PreparedRun
-from osiris.core.remote import Echo, distributions_of, hide, refuse_registered, run_remotely
+from osiris.core.remote import Echo, hide, refuse_registered, run_remotely
 from osiris.remote.e2b.backstage import Backstage
 from osiris.remote.e2b.berth import Berth, Ticket, make_ready
-from osiris.remote.e2b.cargo import Cargo, pack_cargo
 from osiris.remote.e2b.channel import SandboxTransport
+from osiris.remote.e2b.earlier import end_earlier, sweep
 from osiris.remote.e2b.homecoming import Homecoming, bring_home
-from osiris.remote.e2b.inputs import KEPT_HERE, LocalFiles, find_files, session_files
-from osiris.remote.e2b.modules import find_modules, named_functions
+from osiris.remote.e2b.inputs import KEPT_HERE
 from osiris.remote.e2b.options import valid_options
 from osiris.remote.e2b.place import SandboxPlace
-from osiris.remote.e2b.requirements import find_needs
 from osiris.remote.e2b.sdk import Cloud
+from osiris.remote.e2b.supplies import Supplies
 
 __all__ = ["E2BTransparentProxy"]
+
+T = TypeVar("T")
 
 _LARGE = 4 * 1024 * 1024
 """Bytes from which a file comes home by itself."""
 
-_PATIENCE = 45.0
 _KILL_SECONDS = 20.0
 _MADE_SECONDS = 3.0
 _PARTS = ("create", "upload", "install", "start", "transfer")
@@ -56,7 +57,8 @@ class E2BTransparentProxy(ExecutionAdapter):
         self._cloud: Cloud | None = None
         self._ticket: Ticket | None = None
         self._berth: Berth | None = None
-        self._files = LocalFiles()
+        self._supplies: Supplies | None = None
+        self._elsewhere: Elsewhere | None = None
         self._folder: Path | None = None
         self._transport: SandboxTransport | None = None
         self._report: engine.RunReport | None = None
@@ -84,40 +86,22 @@ class E2BTransparentProxy(ExecutionAdapter):
             sandbox_url=self._options.sandbox_url,
             request_timeout=self._options.request_timeout,
         )
+        session = settings.session_dir.absolute()
+        self._elsewhere = Elsewhere(session)
+        Landing(session).finish()  # what it puts in place may be what this run reads
+        self._folder = session / "tmp" / "e2b"
+        shutil.rmtree(self._folder, ignore_errors=True)  # of an attempt that was killed
+        self._folder.mkdir(mode=0o700, parents=True)
+        self._supplies = Supplies(prepared, settings, self._options, self._folder)
         self._backstage = Backstage()
-        self._backstage.submit(cloud.begin())  # while this thread does the rest
-        base_dir = settings.base_dir.absolute()
-        functions = {
-            name
-            for step in plan.steps
-            if "python" in step.spec.capabilities
-            for name in named_functions(prepared.configs[step.id])
-        }
-        modules = find_modules(functions, base_dir)
-        needs = find_needs(
-            {*distributions_of(plan), *modules.distributions}, {need for step in plan.steps for need in step.spec.needs}
-        )
-        self._files = find_files(plan, prepared.configs, prepared.environment, base_dir, self._options.include)
-        self._files.sent |= session_files(settings.session_dir.absolute())
-        self._folder = Path(tempfile.mkdtemp(prefix="osiris-e2b-"))
-        archive = self._folder / "cargo.tar.gz"
-
-        def pack() -> Cargo:
-            return pack_cargo(archive, needs.wheels, modules, self._files, {"cwd": str(base_dir)})
-
         ready = make_ready(
-            cloud,
-            self._options,
-            self._ticket,
-            needs,
-            pack,
-            self._environment(),
-            context.log_event,
-            self._created,
+            cloud, self._options, self._ticket, self._supplies, self._environment(), context.log_event, self._created
         )
-        self._backstage.submit(self._sweep(orphans_only=True))
-        berth = self._backstage.run(ready, settings.cancellation)
-        archive.unlink(missing_ok=True)
+        earlier = end_earlier(cloud, self._ticket, self._elsewhere, context.log_event)
+        berth = self._backstage.run(
+            _first(ready, earlier, wait=self._elsewhere.facts() is not None), settings.cancellation
+        )
+        (self._folder / "cargo.tar.gz").unlink(missing_ok=True)
         prepared.metadata["sandbox_id"] = berth.sandbox.id
         return prepared
 
@@ -142,7 +126,7 @@ class E2BTransparentProxy(ExecutionAdapter):
                 mirror=berth.mirror,
                 journal=f"{berth.folder}/worker/journal.jsonl",
                 quiet=heartbeat * 3,
-                patience=_PATIENCE,
+                patience=self._options.patience / 2,
                 lease=berth.lease,
                 vitals=lambda: asyncio.ensure_future(self._vitals()),
                 on_stderr=Echo(),
@@ -159,7 +143,7 @@ class E2BTransparentProxy(ExecutionAdapter):
                 patience=self._options.cancel_patience,
                 silence=max(60.0, heartbeat * 6),
                 heartbeat=heartbeat,
-                place=SandboxPlace(berth, backstage),
+                place=SandboxPlace(berth, backstage, self._options.patience),
             )
             self._lost = False
         except OsirisError as error:
@@ -230,6 +214,8 @@ class E2BTransparentProxy(ExecutionAdapter):
                 backstage.close()
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
+                with suppress(OSError):  # gone already, or somebody else's, too
+                    self._folder.parent.rmdir()
 
     # Backstage
 
@@ -240,7 +226,7 @@ class E2BTransparentProxy(ExecutionAdapter):
 
     async def _bring_home(self, berth: Berth, settings: RunSettings) -> Homecoming:
         session, artifacts = settings.session_dir.absolute(), settings.artifacts_dir.absolute()
-        named = list(self._files.named)
+        named = list(self._supplies.files.named) if self._supplies is not None else []
         if self._lost and self._report is not None:  # what a dead worker was about to write must not look written
             written = {str(output.get("location", "")) for output in self._report.outputs}
             named = [place for place in named if any(_is_of(place, location) for location in written)]
@@ -254,6 +240,7 @@ class E2BTransparentProxy(ExecutionAdapter):
             berth.mirror.prefix,
             [*named, artifacts, session],
             self._folder / "home",
+            Landing(session),
             [session / name for name in KEPT_HERE],
         )
 
@@ -266,16 +253,6 @@ class E2BTransparentProxy(ExecutionAdapter):
             f"{told.get('oom_kill', 0)} processes were killed for want of memory"
         )
 
-    async def _sweep(self, *, orphans_only: bool) -> None:
-        """Kill what earlier attempts at this run, or this one, left behind."""
-        if self._cloud is None or self._ticket is None:
-            return
-        await self._cloud.begin()
-        with suppress(OsirisError):
-            for sandbox_id, metadata in await self._cloud.find({"osiris_run": self._ticket.run_key}):
-                if not (orphans_only and metadata.get("osiris_attempt") == self._ticket.attempt):
-                    await self._cloud.kill(sandbox_id)
-
     async def _end(self) -> None:
         if self._options.keep_sandbox and self._berth is not None:
             with suppress(OsirisError):
@@ -284,10 +261,13 @@ class E2BTransparentProxy(ExecutionAdapter):
         if self._cloud is None:
             return
         sandbox = self._berth.sandbox if self._berth is not None else await self._cloud.made(_MADE_SECONDS)
-        if sandbox is not None:
-            await self._cloud.kill(sandbox.id)
-        else:
-            await self._sweep(orphans_only=False)  # one may have come to be that we never heard of
+        if sandbox is None:  # one may have come to be that we never heard of
+            if self._ticket is not None:
+                await sweep(self._cloud, self._ticket, own_too=True)
+            return
+        await self._cloud.kill(sandbox.id)
+        if self._elsewhere is not None and (self._elsewhere.facts() or {}).get("sandbox_id") == sandbox.id:
+            self._elsewhere.end()
 
     # What is known
 
@@ -313,6 +293,15 @@ class E2BTransparentProxy(ExecutionAdapter):
                 hint="set the variable E2B_API_KEY; keys are at https://e2b.dev/dashboard",
                 code="e2b.no_key",
             )
+
+
+async def _first(ready: Coroutine[Any, Any, T], other: Coroutine[Any, Any, None], *, wait: bool) -> T:
+    """Do both; what the first one gives, without the other's end where that need not be waited for."""
+    beside = asyncio.ensure_future(other)
+    made = await ready
+    if wait:
+        await beside
+    return made
 
 
 def _is_of(place: Path, location: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ __all__ = ["Backstage"]
 T = TypeVar("T")
 
 _END_SECONDS = 5.0
+_LOG = logging.getLogger(__name__)
 
 
 class Backstage:
@@ -23,6 +25,8 @@ class Backstage:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="osiris-e2b-work"))
+        # Whatever matters is waited for by somebody; a request that was given up is no news for a terminal.
+        self._loop.set_exception_handler(lambda loop, context: _LOG.debug("%s", context.get("message")))
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._serve, name="osiris-e2b", daemon=True)
         self._thread.start()

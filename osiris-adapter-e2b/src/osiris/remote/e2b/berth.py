@@ -24,6 +24,7 @@ from osiris.remote.e2b.mirror import Mirror
 from osiris.remote.e2b.options import E2BOptions
 from osiris.remote.e2b.requirements import Needs, python_version
 from osiris.remote.e2b.sdk import Cloud, Sandbox
+from osiris.remote.e2b.supplies import Supplies
 from osiris.remote.e2b.template import need_template
 
 __all__ = ["Berth", "Tell", "Ticket", "make_ready"]
@@ -100,7 +101,8 @@ class Berth:
 
     def outpost(self, task: str, argument: str) -> str:
         """The command line of one of the outpost's tasks."""
-        return shlex.join([self.python, "-I", f"{self.folder}/outpost.py", task, argument])
+        # Nothing that is installed is needed: to look for it would take longer than most tasks.
+        return shlex.join([self.python, "-I", "-S", f"{self.folder}/outpost.py", task, argument])
 
     def command(self, task: str, given: Mapping[str, Any]) -> str:
         """The same of a task that answers; what may be asked again is done once."""
@@ -130,8 +132,7 @@ async def make_ready(
     cloud: Cloud,
     options: E2BOptions,
     ticket: Ticket,
-    needs: Needs,
-    pack: Callable[[], Cargo],
+    supplies: Supplies,
     environment: Mapping[str, str],
     tell: Tell,
     created: Callable[[Berth], object],
@@ -142,8 +143,7 @@ async def make_ready(
         cloud: Where.
         options: The adapter's.
         ticket: Whose it is.
-        needs: What the plan stands on.
-        pack: Makes the cargo; called in another thread while the sandbox comes up.
+        supplies: What the plan needs; found and packed in another thread while the sandbox comes up.
         environment: Variables that the worker gets.
         tell: Takes the events.
         created: Told of the sandbox as soon as there is one.
@@ -152,14 +152,22 @@ async def make_ready(
         PrepareError: It cannot be made ready.
         UnreachableError: E2B does not answer.
     """
+    begun = monotonic()
     await cloud.begin()
-    packing = asyncio.create_task(asyncio.to_thread(pack))
+    loaded = (monotonic() - begun) * 1000
+    finding = asyncio.create_task(asyncio.to_thread(supplies.find))
+    packing = asyncio.create_task(_packed(supplies, finding))
+    for task in (finding, packing):  # where something else fails first, nobody asks
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
-        berth = await _create(cloud, options, ticket, needs, tell)
+        template = options.template
+        if options.builds_template:
+            template = await need_template(cloud, await finding, options, tell)
+        berth = await _create(cloud, options, ticket, template, tell)
         created(berth)
         begun = monotonic()
         probe, size = await asyncio.gather(_probe(berth.sandbox), berth.sandbox.size())
-        berth.parts["create"] += (monotonic() - begun) * 1000
+        berth.parts["create"] += loaded + (monotonic() - begun) * 1000
         berth.python = probe["executable"]
         berth.folder = f"{probe['home']}/.osiris/{ticket.attempt[:12]}"
         tell(
@@ -176,15 +184,17 @@ async def make_ready(
     tell("files_uploaded", {**told, "sha256": cargo.sha256, "duration_ms": round(berth.parts["upload"], 3)})
     begun = monotonic()
     there = {str(canonicalize_name(name)): version for name, version in probe["distributions"].items()}
-    await _install(berth, needs.missing(there), options, tell)
+    await _install(berth, (await finding).missing(there), options, tell)
     berth.parts["install"] = (monotonic() - begun) * 1000
     return berth
 
 
-async def _create(cloud: Cloud, options: E2BOptions, ticket: Ticket, needs: Needs, tell: Tell) -> Berth:
-    template = options.template
-    if options.builds_template:
-        template = await need_template(cloud, needs, options, tell)
+async def _packed(supplies: Supplies, finding: asyncio.Task[Needs]) -> Cargo:
+    needs = await finding
+    return await asyncio.to_thread(supplies.pack, needs)
+
+
+async def _create(cloud: Cloud, options: E2BOptions, ticket: Ticket, template: str | None, tell: Tell) -> Berth:
     begun = monotonic()
     sandbox = await cloud.create(
         template=template,
@@ -241,7 +251,7 @@ async def _upload(berth: Berth, cargo: Cargo, environment: Mapping[str, str]) ->
         f"os.path.exists('outpost.py') or tarfile.open({cargo.name!r}).extract('outpost.py')"
     )
     task = {"cargo": {"name": cargo.name, "sha256": cargo.sha256}}
-    bootstrap = shlex.join([berth.python, "-W", "ignore", "-c", first])
+    bootstrap = shlex.join([berth.python, "-I", "-S", "-W", "ignore", "-c", first])
     # One command, because each is a journey.
     done = await sandbox.run(f"{bootstrap} && {berth.command('unpack', task)}", timeout=600)
     if done.code != 0 or "error" in (answer := json.loads(done.stdout)):

@@ -1,19 +1,20 @@
-"""What a run wrote, brought home: the same files at the same places, complete or not at all."""
+"""What a run wrote, brought home: the same files at the same places, all of them or none."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from osiris.core.artifacts import unpack
+from osiris.core.engine.landing import Landing
 from osiris.core.errors import CollectError, OsirisError
 from osiris.remote.e2b.sdk import Sandbox
 
@@ -50,17 +51,21 @@ async def bring_home(
     prefix: str,
     allowed: Sequence[Path],
     staging: Path,
+    landing: Landing,
     kept: Sequence[Path] = (),
 ) -> Homecoming:
     """Download what changed and put it in its place. Nothing is trusted: neither paths nor content.
 
+    All of it takes its place together: where this process is killed in between, the session's next one sees to that.
+
     Args:
         sandbox: Where it is.
         archive: The small files, packed, there.
-        told: What the outpost says of the changes.
+        told: What the outpost says of the changes; the archive too, where it is small.
         prefix: What stands before a path of this machine there.
         allowed: Only these places, and below them, are written.
         staging: An empty folder for what is under way.
+        landing: What puts it in place.
         kept: Below those, what is not to be touched all the same.
 
     Raises:
@@ -75,27 +80,33 @@ async def bring_home(
         return plain and is_below(place, allowed) and not is_below(place, kept)
 
     result = Homecoming()
-    drafts: dict[Path, Path] = {}
     try:
         wanted = [item for item in told["changed"] if may_be(item["path"])]
         result.left = [item["path"] for item in told["changed"] if not may_be(item["path"])]
+        goals = {item["path"]: Path(os.path.realpath(item["path"])) for item in wanted}
+        drafts = {goal: goal.with_name(f".{goal.name[:100]}.{secrets.token_hex(6)}.part") for goal in goals.values()}
+        landing.expect(list(drafts.values()))
+        for draft in drafts.values():
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        beds = {path: drafts[goal] for path, goal in goals.items()}
         if any(item["packed"] for item in wanted):
-            await _fetch_packed(sandbox, archive, wanted, told["changed"], staging, drafts)
+            packed = staging / "home.tar"
+            if told.get("archive") is None:
+                await _download(sandbox, archive, packed)
+            else:
+                packed.parent.mkdir(parents=True, exist_ok=True)
+                packed.write_bytes(base64.b64decode(told["archive"]))
+            await _unpack(packed, wanted, told["changed"], staging, beds)
         gate = asyncio.Semaphore(_AT_ONCE)
         large = [item for item in wanted if not item["packed"]]
-        await asyncio.gather(*(_fetch_large(sandbox, item, prefix, gate, drafts) for item in large))
-        for goal, draft in drafts.items():
-            draft.replace(goal)
-        for path in told["gone"]:
-            if may_be(path):
-                Path(path).unlink(missing_ok=True)
-        for path in told["folders"]:
-            if may_be(path):
-                Path(path).mkdir(parents=True, exist_ok=True)
-        for path in told["gone_folders"]:
-            if may_be(path):
-                with suppress(OSError):  # not empty here: something else is in it
-                    Path(path).rmdir()
+        await asyncio.gather(*(_fetch_large(sandbox, item, prefix, gate, beds) for item in large))
+        landing.land(
+            drafts,
+            gone=[path for path in told["gone"] if may_be(path)],
+            folders=[path for path in told["folders"] if may_be(path)],
+            gone_folders=[path for path in told["gone_folders"] if may_be(path)],
+        )
     except OSError as error:
         raise CollectError(
             f"what the run wrote cannot be put in its place: {error.filename}: {error.strerror}",
@@ -104,24 +115,20 @@ async def bring_home(
             path=str(error.filename),
         ) from error
     finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+        landing.give_up()
         shutil.rmtree(staging, ignore_errors=True)
     result.files = len(wanted)
     result.size = sum(item["size"] for item in wanted)
     return result
 
 
-async def _fetch_packed(
-    sandbox: Sandbox,
-    archive: str,
+async def _unpack(
+    packed: Path,
     wanted: list[dict[str, Any]],
     changed: list[dict[str, Any]],
     staging: Path,
-    drafts: dict[Path, Path],
+    beds: dict[str, Path],
 ) -> None:
-    packed = staging / "home.tar"
-    await _download(sandbox, archive, packed)
     most = sum(item["size"] for item in changed if item["packed"])
     found = {item["path"]: item for item in await asyncio.to_thread(unpack, packed, staging / "files", max_bytes=most)}
     for item in wanted:
@@ -131,20 +138,17 @@ async def _fetch_packed(
         came = found.get(relative)
         if came is None or came["sha256"] != item["sha256"]:
             raise _damaged(item["path"])
-        goal, draft = _draft(item)
-        drafts[goal] = draft
         source = staging / "files" / relative
         source.chmod(0o600)
-        await asyncio.to_thread(shutil.copyfile, source, draft)
-        _dress(draft, item)
+        await asyncio.to_thread(shutil.copyfile, source, beds[item["path"]])
+        _dress(beds[item["path"]], item)
 
 
 async def _fetch_large(
-    sandbox: Sandbox, item: dict[str, Any], prefix: str, gate: asyncio.Semaphore, drafts: dict[Path, Path]
+    sandbox: Sandbox, item: dict[str, Any], prefix: str, gate: asyncio.Semaphore, beds: dict[str, Path]
 ) -> None:
     async with gate:
-        goal, draft = _draft(item)
-        drafts[goal] = draft
+        draft = beds[item["path"]]
         digest = await _download(sandbox, prefix + item["path"], draft)
         if digest != item["sha256"]:
             raise _damaged(item["path"])
@@ -168,15 +172,6 @@ async def _download(sandbox: Sandbox, path: str, goal: Path) -> str:
         else:
             break
     return digest.hexdigest()
-
-
-def _draft(item: dict[str, Any]) -> tuple[Path, Path]:
-    """Where it goes in the end (through a link that the user made), and where it lies until then: beside it."""
-    goal = Path(os.path.realpath(item["path"]))
-    goal.parent.mkdir(parents=True, exist_ok=True)
-    draft = goal.with_name(f".{goal.name[:100]}.{secrets.token_hex(6)}.part")
-    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    return goal, draft
 
 
 def _dress(draft: Path, item: dict[str, Any]) -> None:

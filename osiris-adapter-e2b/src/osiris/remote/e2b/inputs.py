@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["KEPT_HERE", "LocalFiles", "find_files", "rewritten", "session_files"]
 
 KEPT_HERE = frozenset(
-    {"events.jsonl", "metrics.jsonl", "session.json", "manifest.json", "plan.json", "result.json", "tmp", "worker"}
+    {
+        *("events.jsonl", "metrics.jsonl", "session.json", "manifest.json", "plan.json", "result.json"),
+        *("session.lock", "elsewhere.json", "landing.json", "tmp", "worker"),
+    }
 )
 """What in a session's folder is this process's alone: nothing of the sandbox's replaces it."""
 

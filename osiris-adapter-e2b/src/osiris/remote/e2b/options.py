@@ -91,6 +91,13 @@ class E2BOptions(BaseModel):
         le=60,
         description="Seconds between the worker's signs of life; after three without one, the stream is taken anew",
     )
+    patience: float = Field(
+        default=90.0,
+        ge=1,
+        le=86_400,
+        description="Seconds that the worker goes on without a sign of this process, which may be dead; "
+        "then it stops its run. For half of it a lost stream is looked for again",
+    )
     cancel_patience: float = Field(
         default=10.0,
         gt=0,

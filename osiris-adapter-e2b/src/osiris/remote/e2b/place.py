@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from osiris.core.remote import Assignment, Secrets
+from osiris.core.remote import Assignment, Leash, Secrets
 from osiris.remote.e2b.backstage import Backstage
 from osiris.remote.e2b.berth import Berth
 from osiris.remote.e2b.inputs import rewritten
@@ -15,11 +15,24 @@ __all__ = ["SandboxPlace"]
 
 
 class SandboxPlace:
-    """A sandbox as a :class:`~osiris.core.remote.Place`."""
+    """A sandbox as a :class:`~osiris.core.remote.Place`.
 
-    def __init__(self, berth: Berth, backstage: Backstage) -> None:
+    Args:
+        berth: The sandbox.
+        backstage: Where it is spoken to.
+        patience: Seconds that the worker goes on when nobody is heard of.
+    """
+
+    def __init__(self, berth: Berth, backstage: Backstage, patience: float) -> None:
         self._berth = berth
         self._backstage = backstage
+        self._patience = patience
+
+    @property
+    def leash(self) -> Leash:
+        """See :class:`~osiris.core.remote.Place`: E2B keeps a process's input open, whoever is gone."""
+        sandbox_id = self._berth.sandbox.id
+        return Leash(f"E2B sandbox {sandbox_id}", self._patience, {"sandbox_id": sandbox_id})
 
     def seen(self, assignment: Assignment) -> Assignment:
         """See :class:`~osiris.core.remote.Place`."""

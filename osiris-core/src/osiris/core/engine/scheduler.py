@@ -11,7 +11,9 @@ from contextlib import closing
 from time import monotonic
 
 from osiris.core.engine.attempts import StageAttempts
+from osiris.core.engine.elsewhere import Elsewhere
 from osiris.core.engine.ending import tell_skipped
+from osiris.core.engine.landing import Landing
 from osiris.core.engine.progress import Progress, read_progress
 from osiris.core.engine.report import RunReport, StepReport
 from osiris.core.engine.resources import ResourceSampler
@@ -69,6 +71,8 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
     fingerprints = step_fingerprints(plan, driver_versions(plan))
     try:
         with held(settings.session_dir / "engine.lock", patience=_LOCK_PATIENCE if settings.options.resume else 0.0):
+            Elsewhere(settings.session_dir).wait(settings.cancellation, context.log_event)
+            Landing(settings.session_dir).finish()
             if temp_root.exists():  # of a run that was killed
                 shutil.rmtree(temp_root, ignore_errors=True)
             progress = Progress(settings.session_dir, fingerprints, fresh=not settings.options.resume)

@@ -82,7 +82,7 @@ OWN_EVENTS = frozenset(
     {f"{phase}_{end}" for phase in ("run", "prepare", "execute", "collect") for end in ("start", "complete", "failed")}
     | {f"step_{what}" for what in ("start", "progress", "complete", "failed", "skipped", "retry", "restored")}
     | {"circuit_opened", "circuit_half_open", "circuit_reopened", "circuit_closed", "memory_short"}
-    | {"adapter_fallback", "run_resumed", "checkpoint_saved", "checkpoint_damaged", "warning"}
+    | {"adapter_fallback", "run_resumed", "worker_awaited", "checkpoint_saved", "checkpoint_damaged", "warning"}
     | {"run_cancelled", "secret_resolved", "connection_resolved", "output_written", "artifact_created"}
     | {"execution_interrupted", "cleanup_complete", "sink_dropped"}
 )

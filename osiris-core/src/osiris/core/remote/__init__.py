@@ -12,13 +12,14 @@ from osiris.core.remote.assignment import Assignment, Secrets, hide
 from osiris.core.remote.client import WorkerBugError, WorkerClient
 from osiris.core.remote.echo import Echo
 from osiris.core.remote.execution import distributions_of, refuse_registered, run_remotely
-from osiris.core.remote.place import Place
+from osiris.core.remote.place import Leash, Place
 from osiris.core.remote.transport import INTERRUPTED, SubprocessTransport, Transport
 
 __all__ = [
     "INTERRUPTED",
     "Assignment",
     "Echo",
+    "Leash",
     "Place",
     "Secrets",
     "SubprocessTransport",

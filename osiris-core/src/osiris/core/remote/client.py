@@ -22,6 +22,7 @@ from osiris.core.remote.protocol import (
     Response,
     decode,
     encode,
+    make_notification,
     make_request,
 )
 from osiris.core.remote.trace import Trace
@@ -125,6 +126,7 @@ class WorkerClient:
         wanted: Mapping[str, str],
         *,
         heartbeat: float = 5.0,
+        patience: float | None = None,
         timeout: float = _CALL_SECONDS,
         cancellation: Cancellation | None = None,
     ) -> dict[str, Any]:
@@ -132,7 +134,9 @@ class WorkerClient:
 
         Args:
             wanted: Versions by distribution, osiris-core among them.
-            heartbeat: Seconds between signs of life.
+            heartbeat: Seconds between its signs of life.
+            patience: Seconds after which it stops its run if nothing was sent to it, not even by :meth:`give_sign`.
+                None: the end of its input tells it.
             timeout: Seconds it may take to start.
             cancellation: Ends the waiting.
 
@@ -143,7 +147,7 @@ class WorkerClient:
             RunCancelledError: Somebody asked to stop.
             PrepareError: Versions differ (code ``worker.mismatch``): wanted and found side by side.
         """
-        call = self.request("hello", {"heartbeat": heartbeat})
+        call = self.request("hello", {"heartbeat": heartbeat, "patience": patience})
         stop = cancellation or Cancellation()
         with stop.on_cancel(lambda: call.resolve(stop.error())):
             told = call.wait(timeout)
@@ -157,6 +161,10 @@ class WorkerClient:
     def call(self, method: str, params: Mapping[str, Any], timeout: float = _CALL_SECONDS) -> Any:
         """Send a request and wait for its result; errors as for :meth:`Call.wait`."""
         return self.request(method, params).wait(timeout)
+
+    def give_sign(self) -> None:
+        """Let the worker know that somebody is there. Not answered."""
+        self._send(encode(make_notification("ping", {})))
 
     def check(self) -> None:
         """Raise if the worker is lost, or has said nothing for too long."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from osiris.core.driver import DriverRegistry
 from osiris.core.engine import RunReport
+from osiris.core.engine.elsewhere import Elsewhere
 from osiris.core.engine.settings import EventDoor, RunSettings
 from osiris.core.errors import OsirisError, PluginNotFoundError, UsageError
 from osiris.core.execution_adapter import PreparedRun
@@ -28,6 +29,9 @@ __all__ = ["distributions_of", "refuse_registered", "run_remotely"]
 
 _TICK = 0.5
 _TERM_PATIENCE = 3.0
+_SIGNS = 6
+"""How many signs a worker is given while it waits for one."""
+
 _ASK_TO_STOP = "ask to stop"
 
 
@@ -94,6 +98,9 @@ class _RemoteRun:
         self._dir = self._settings.session_dir / "worker"
         self._inbox: SimpleQueue[Mapping[str, Any] | BaseException | str] = SimpleQueue()
         self._answered = False
+        self._leash = self._place.leash
+        self._elsewhere = Elsewhere(self._settings.session_dir)
+        self._next_sign = 0.0
 
     def go(self, connect: Callable[[], Transport]) -> RunReport:
         try:
@@ -120,6 +127,7 @@ class _RemoteRun:
             outcome = self._run(client)
             fill_report(self._report, client.call("summary", {})["report"])
             self._answered = True
+            self._elsewhere.end()
         except KeyboardInterrupt as error:  # while the worker starts
             self._interrupted()
             return error
@@ -134,12 +142,16 @@ class _RemoteRun:
 
     def _run(self, client: WorkerClient) -> Mapping[str, Any]:
         cancellation = self._settings.cancellation
-        client.hello(distributions_of(self._plan), heartbeat=self._heartbeat, cancellation=cancellation)
+        patience = self._leash.patience if self._leash is not None else None
+        wanted = distributions_of(self._plan)
+        client.hello(wanted, heartbeat=self._heartbeat, patience=patience, cancellation=cancellation)
         assignment = self._place.seen(Assignment.of(self._prepared, self._context, self._dir))
         # Only a note: this may be called by a signal handler, which must not wait for a lock.
         with cancellation.on_cancel(lambda: self._inbox.put(_ASK_TO_STOP)):
             cancellation.raise_if_requested()
             self._place.leave(Secrets(self._prepared.environment), assignment)
+            if self._leash is not None:
+                self._elsewhere.begin(self._leash.place, self._leash.patience, self._leash.facts)
             begun = client.request("run", assignment.to_params())
             with cancellation.on_cancel(lambda: begun.resolve(Response(None, {}))):  # no answer is waited for any more
                 begun.wait()
@@ -150,6 +162,7 @@ class _RemoteRun:
         steps = iter(self._ways_to_stop(client))
         deadline = math.inf
         while True:
+            self._give_sign(client)
             try:
                 message = self._inbox.get(timeout=max(0.0, min(_TICK, deadline - monotonic())))
             except Empty:
@@ -166,6 +179,12 @@ class _RemoteRun:
             if isinstance(message, Mapping):
                 return message
             deadline = monotonic() + next(steps)
+
+    def _give_sign(self, client: WorkerClient) -> None:
+        if self._leash is not None and monotonic() >= self._next_sign:
+            self._next_sign = monotonic() + self._leash.patience / _SIGNS
+            self._elsewhere.renew()  # first: the worker must never have heard of us later than is noted
+            client.give_sign()
 
     def _ways_to_stop(self, client: WorkerClient) -> Iterator[float]:
         """Each way, then the seconds it gets."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osiris.core.cancellation import Cancellation
-from osiris.core.errors import ExecutionError, OsirisError, PrepareError, UsageError
+from osiris.core.errors import ExecutionError, OsirisError, PrepareError, RunCancelledError, UsageError
 from osiris.core.events.bus import EventBus
 from osiris.core.process import limit_memory
 from osiris.core.remote.journal import Journal
@@ -42,6 +42,7 @@ class Job:
         self._report: RunReport | None = None
         self._outcome: dict[str, Any] | None = None
         self._journal: Journal | None = None
+        self._abandoned: float | None = None
 
     def start(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The method ``run``: plans and begins; how it ends is told by the notification ``finished``."""
@@ -91,6 +92,20 @@ class Job:
         if self._journal is not None:
             self._journal.close(remove=True)
 
+    def abandon(self, silence: float, patience: float) -> bool:
+        """Stop the run because nobody has been heard for ``silence`` seconds; also one that would begin later.
+
+        What it said is kept: whoever only slept finds out what became of it.
+
+        Returns:
+            Whether it has ended within ``patience`` seconds.
+        """
+        self._abandoned = silence
+        self.cancellation.request("stopped: nobody is there any more")
+        if self._thread is not None:
+            self._thread.join(patience)
+        return self._thread is None or not self._thread.is_alive()
+
     def _open_journal(self, folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,11 +129,21 @@ class Job:
                 limit_memory(memory)
             engine.run(prepared, context, self._report)
         except OsirisError as error:
-            outcome = {"error": told_error(error)}
+            outcome = {"error": told_error(self._why(error))}
         except BaseException as error:  # a bug: the client shows its traceback
             outcome = {"error": None, "bug": told_bug(error)}
         self._outcome = outcome
         self._outlet.tell("finished", outcome)
+
+    def _why(self, error: OsirisError) -> OsirisError:
+        if self._abandoned is None or not isinstance(error, RunCancelledError):
+            return error
+        return ExecutionError(
+            f"the worker heard nothing for {self._abandoned:.0f} s and stopped its run",
+            hint="this machine slept, or the network was away: go on with 'osiris run --resume'",
+            code="worker.abandoned",
+            retryable=True,
+        )
 
 
 def _prepared(assignment: Assignment) -> PreparedRun:

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from osiris.core.errors import PrepareError
 from osiris.core.remote.assignment import Assignment, Secrets
 
-__all__ = ["Place", "SameMachine"]
+__all__ = ["Leash", "Place", "SameMachine"]
+
+
+@dataclass(frozen=True)
+class Leash:
+    """How long a worker goes on when nobody is heard of: where its input does not end when this process does.
+
+    Attributes:
+        place: Where it is, for people.
+        patience: Seconds without a sign after which it stops its run.
+        facts: What is needed to find it again.
+    """
+
+    place: str
+    patience: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Place(Protocol):
     """A worker's surroundings. What a worker says of paths, its transport makes the paths of this machine."""
+
+    @property
+    def leash(self) -> Leash | None:
+        """None where the worker's input ends with this process."""
 
     def seen(self, assignment: Assignment) -> Assignment:
         """The assignment with its paths, those in configs too, as the worker has to find them."""
@@ -31,6 +52,8 @@ class Place(Protocol):
 
 class SameMachine:
     """This machine: all paths are what they are."""
+
+    leash = None
 
     def seen(self, assignment: Assignment) -> Assignment:
         """See :class:`Place`."""

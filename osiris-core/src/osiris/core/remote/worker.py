@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any
 
 from osiris.core.errors import OsirisError
@@ -81,7 +82,8 @@ class Worker:
     """One process, one run.
 
     Threads: the main one only waits, so that signals are heard; one reads requests and never works, so that whoever
-    writes them never waits; one answers them; one beats; one runs.
+    writes them never waits; one answers them; one beats; one runs; one sees whether somebody is there, where the end of
+    the input does not say so.
 
     Args:
         inlet: File descriptor of the requests.
@@ -96,6 +98,8 @@ class Worker:
         self._exit_code = 0
         self._beat = 5.0
         self._beat_changed = threading.Event()
+        self._heard = monotonic()
+        self._watched = False
         self._job = Job(outlet)
         self._begun: tuple[Id, dict[str, Any]] | None = None
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -125,6 +129,15 @@ class Worker:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             os.killpg(0, signal.SIGTERM)
 
+    def _watch(self, patience: float) -> None:
+        """A worker that nobody speaks to must not go on: somebody may have taken up its run elsewhere."""
+        while (left := self._heard + patience - monotonic()) > 0:
+            if self._over.wait(left):
+                return
+        # A driver that does not listen, or a pipe that nobody empties, must not keep it.
+        if not self._job.abandon(patience, _PATIENCE):
+            os.killpg(0, signal.SIGKILL) if os.getpgrp() == os.getpid() else os._exit(128 + signal.SIGKILL)
+
     def _on_terminate(self, number: int, frame: object) -> None:
         if self._over.is_set():
             os._exit(128 + number)
@@ -137,6 +150,7 @@ class Worker:
     def _read(self) -> None:
         with os.fdopen(self._inlet, "rb", closefd=False) as stream:
             while line := stream.readline(MAX_MESSAGE_BYTES + 1):
+                self._heard = monotonic()
                 if len(line) > MAX_MESSAGE_BYTES:
                     self._requests.put(ProtocolError(PARSE_ERROR, f"a line is longer than {MAX_MESSAGE_BYTES:,} bytes"))
                     break
@@ -204,8 +218,14 @@ class Worker:
         beat = params.get("heartbeat", self._beat)
         if not isinstance(beat, int | float) or isinstance(beat, bool) or not 0 < beat < 1e6:
             raise InvalidParamsError("heartbeat is not a number of seconds")
+        patience = params.get("patience")
+        if patience is not None and (not isinstance(patience, int | float) or not 0 < patience < 1e6):
+            raise InvalidParamsError("patience is not a number of seconds")
         self._beat = float(beat)
         self._beat_changed.set()
+        if patience is not None and not self._watched:
+            self._watched = True
+            threading.Thread(target=self._watch, args=(patience,), name="osiris-worker-watch", daemon=True).start()
         return {
             "protocol": PROTOCOL_VERSION,
             "osiris_core": core_version(),
