@@ -343,3 +343,26 @@ def test_options_of_csv_files_mean_what_they_meant(lab):
     assert ended.code == 0, ended.err
     written = [Path(lab.folder, f"out/{index}.csv").read_text() for index in range(len(CSV_OPTIONS))]
     assert written == [expected for _, _, expected in CSV_OPTIONS]
+
+
+OLD_PROJECT = """\
+version: '2.0'
+filesystem:
+  base_path: ""
+  profiles: {enabled: true, values: [dev, prod], default: "prod"}
+  build_dir: build
+"""
+
+
+def test_a_project_of_the_predecessor_keeps_its_file_and_its_default_profile(shop):
+    shop.write("osiris.yaml", OLD_PROJECT)
+    assert shop("run", "old.yaml").code == 0
+    assert rows(shop) == 5
+    assert shop("plan", "old.yaml", "--json").json()["params_from"] == {"n": "profile prod"}
+    assert "default: 3\n" in shop("compile", "old.yaml").out
+    assert "limit: 5\n" in shop("compile", "old.yaml", "--resolve").out
+    shop.write("old.yaml", OML.replace("prod:", "test:"))
+    assert shop("plan", "old.yaml", "--json").json()["profile"] is None
+    assert shop("plan", "old.yaml", "--json", "--profile", "test").json()["profile"] == "test"
+    shop.write("osiris.yaml", "version: '1'\n")
+    assert shop("run", "old.yaml", "--json").json()["error"]["code"] == "usage.project_file"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from osiris.core.errors import ManifestError, PlanError
 from osiris.core.manifest import Manifest, load_manifest, manifest_from_dict, parse_manifest
 from osiris.core.manifest.compiled import compile_manifest, compiled_document
 from osiris.core.planning import Plan, make_plan
+
+ROOT = Path(__file__).resolve().parents[2]
 
 OML = """\
 oml_version: "0.1.0"   # the older dialect
@@ -389,3 +392,16 @@ def test_cycles_are_refused() -> None:
     with pytest.raises(PlanError) as caught:
         plan(parse_manifest(text))
     assert [(problem.code, problem.line) for problem in caught.value.problems] == [("plan.cycle", 3)]
+
+
+PIPELINES = sorted([*ROOT.glob("examples/**/pipeline.yaml"), *ROOT.glob("tests/corpus/*.yaml")])
+
+
+@pytest.mark.parametrize("file", PIPELINES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_the_examples_mean_the_same_when_they_are_written_again(file: Path) -> None:
+    manifest = load_manifest(file)
+    text = compile_manifest(manifest)
+    again = parse_manifest(text)
+    assert again.to_dict() == manifest.to_dict()
+    assert plan(again).fingerprint == plan(manifest).fingerprint
+    assert compile_manifest(again) == text

@@ -12,6 +12,7 @@ import typer
 from osiris.cli import failure, figures, terminal
 from osiris.cli.loading import load_and_plan
 from osiris.cli.options import EnvFile, Json, Param, Pipeline, Profile
+from osiris.cli.predecessor import find_default_profile
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file
 from osiris.cli.terminal import clean, tell, write
 from osiris.cli.variables import find_variables
@@ -54,13 +55,15 @@ def compile_pipeline(
     target = None if output is None or str(output) == "-" else output
     if target is not None:
         _refuse_target(target, file, force=force)
-    # What a variable says is not kept, unless it is baked in: it counts when the result runs, as it does now.
-    variables = find_variables(find_project(file), read_env_file(env_file)) if resolve else {}
+    project = find_project(file)
+    # What the project and its variables say is kept only where it is baked in: it counts when the result runs, too.
+    variables = find_variables(project, read_env_file(env_file)) if resolve else {}
     manifest, plan = load_and_plan(
         file,
         connections=None,
         params=parse_pairs(param, "--param"),
         profile=profile,
+        default_profile=find_default_profile(project) if resolve else None,
         environment=variables,
         complete=resolve,
     )

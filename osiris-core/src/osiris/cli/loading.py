@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from osiris.cli.predecessor import find_default_profile
 from osiris.cli.variables import find_variables
 from osiris.core.errors import ManifestError
 
@@ -71,6 +72,7 @@ def plan_pipeline(
         checkpoint=checkpoint,
         params=params,
         profile=profile,
+        default_profile=find_default_profile(project),
         environment=find_variables(project, environment or {}),
     )
     return PlannedPipeline(

@@ -77,7 +77,7 @@ def describe(planned: PlannedPipeline, environment: Mapping[str, str]) -> dict[s
         "pipeline": planned.manifest.name,
         "file": str(planned.file),
         "fingerprint": plan.fingerprint,
-        "profile": planned.manifest.origin.profile,
+        "profile": planned.manifest.origin.params.profile,
         "params": planned.manifest.params,
         "params_from": planned.manifest.param_sources,
         "steps": steps,

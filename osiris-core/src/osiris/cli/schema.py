@@ -109,6 +109,20 @@ def pipeline_schema(specs: list[DriverSpec]) -> dict[str, Any]:
                 "description": "Values that --param sets, used as ${params.name}.",
                 "additionalProperties": {},
             },
+            "profiles": {
+                "type": ["object", "null"],
+                "description": "Named sets of values of params, chosen with --profile.",
+                "additionalProperties": {
+                    "type": ["object", "null"],
+                    "additionalProperties": False,
+                    "properties": {"description": {"type": "string"}, "params": {"type": ["object", "null"]}},
+                },
+            },
+            "base_dir": {
+                "type": "string",
+                "minLength": 1,
+                "description": "Where relative paths begin, seen from this file's folder.",
+            },
             "defaults": {
                 "type": ["object", "null"],
                 "description": "Options of every step that does not say otherwise.",

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from osiris.cli.predecessor import is_of_predecessor
 from osiris.core.errors import UsageError
 
 __all__ = ["AdapterSettings", "ProjectSettings", "read_settings"]
@@ -37,7 +38,9 @@ class ProjectSettings(BaseModel):
 
 
 def read_settings(project: Path) -> ProjectSettings:
-    """The settings of the project in this folder; the defaults where there is no file, or nothing in it.
+    """The settings of the project in this folder; the defaults where there is no file, or nothing in it that counts.
+
+    An ``osiris.yaml`` of osiris-pipeline says nothing of where pipelines run.
 
     Raises:
         UsageError: The file cannot be read, or says something that means nothing (code ``usage.project_file``).
@@ -59,6 +62,8 @@ def read_settings(project: Path) -> ProjectSettings:
         raise _wrong(file, f"{error.problem}{where}") from error
     except yaml.YAMLError as error:
         raise _wrong(file, str(error)) from error
+    if is_of_predecessor(content):
+        return ProjectSettings.model_construct()
     try:
         return ProjectSettings.model_validate({} if content is None else content)
     except ValidationError as error:

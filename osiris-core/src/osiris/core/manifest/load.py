@@ -28,6 +28,7 @@ def load_manifest(
     *,
     params: Mapping[str, Any] | None = None,
     profile: str | None = None,
+    default_profile: str | None = None,
     environment: Mapping[str, str] | None = None,
     complete: bool = True,
 ) -> Manifest:
@@ -39,6 +40,7 @@ def load_manifest(
         path: The file.
         params: Values of parameters by name; text is converted to the declared type.
         profile: The name of one of the file's profiles.
+        default_profile: The one to take where ``profile`` names none, if the file has it.
         environment: Where variables ``OSIRIS_PARAM_NAME`` are looked up, as ``os.environ``; None: nowhere.
         complete: Whether a parameter without a value is a mistake. If not, its uses in ``config`` stay as written:
             for looking at a file without running it.
@@ -47,7 +49,7 @@ def load_manifest(
         ManifestError: With every problem found, each with file, line and column.
     """
     file = Path(path)
-    given = _given(params, profile, environment, complete)
+    given = _given(params, profile, default_profile, environment, complete)
     content = _read(file)
     return _parse(_decode(content, str(path)), content, source=str(path), file=file, given=given)
 
@@ -58,6 +60,7 @@ def parse_manifest(
     file: str = "<string>",
     params: Mapping[str, Any] | None = None,
     profile: str | None = None,
+    default_profile: str | None = None,
     environment: Mapping[str, str] | None = None,
     complete: bool = True,
 ) -> Manifest:
@@ -66,7 +69,7 @@ def parse_manifest(
     Raises:
         ManifestError: With every problem found.
     """
-    given = _given(params, profile, environment, complete)
+    given = _given(params, profile, default_profile, environment, complete)
     return _parse(text, text.encode("utf-8", "surrogatepass"), source=file, file=None, given=given)
 
 
@@ -75,6 +78,7 @@ def manifest_from_dict(
     *,
     params: Mapping[str, Any] | None = None,
     profile: str | None = None,
+    default_profile: str | None = None,
     environment: Mapping[str, str] | None = None,
     complete: bool = True,
 ) -> Manifest:
@@ -87,13 +91,23 @@ def manifest_from_dict(
     plain = _Copy(report).copy(data, (), 0)
     if report.problems:
         report.stop()
-    return _build(plain, report, file=None, given=_given(params, profile, environment, complete))
+    return _build(plain, report, file=None, given=_given(params, profile, default_profile, environment, complete))
 
 
 def _given(
-    params: Mapping[str, Any] | None, profile: str | None, environment: Mapping[str, str] | None, complete: bool
+    params: Mapping[str, Any] | None,
+    profile: str | None,
+    default_profile: str | None,
+    environment: Mapping[str, str] | None,
+    complete: bool,
 ) -> Given:
-    return Given(values=params or {}, profile=profile, environment=environment or {}, complete=complete)
+    return Given(
+        values=params or {},
+        profile=profile,
+        default_profile=default_profile,
+        environment=environment or {},
+        complete=complete,
+    )
 
 
 def _read(file: Path) -> bytes:
@@ -164,7 +178,7 @@ def _build(raw: Any, report: Report, *, file: Path | None, given: Given, digest:
     if is_oml:
         raw = oml.translate(raw, report)
     data, params, base_dir = normalise(raw, name=file.stem if file else None, given=given, report=report)
-    origin = Origin(document=raw, params=params, profile=given.profile, sha256=digest, oml=is_oml, base_dir=base_dir)
+    origin = Origin(document=raw, params=params, sha256=digest, oml=is_oml, base_dir=base_dir)
     manifest = Manifest(data, origin=origin, file=file, report=report)
     if report.problems:
         error = ManifestError(problems=in_order(report.problems))

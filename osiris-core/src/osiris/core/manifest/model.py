@@ -22,7 +22,6 @@ class Origin:
         document: The manifest as it stands in a file: before parameters were filled in and defaults merged; of the
             older dialect, what it was translated to. Not to be changed.
         params: The values of parameters, and where each comes from.
-        profile: The name of the profile that was chosen.
         sha256: Of the text it was read from, in hex; None for data made in code.
         oml: Whether that was written in the older dialect.
         base_dir: What the file says of where relative paths begin.
@@ -30,7 +29,6 @@ class Origin:
 
     document: Mapping[str, Any]
     params: Params
-    profile: str | None = None
     sha256: str | None = None
     oml: bool = False
     base_dir: str | None = None

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from osiris.core.manifest.param_sources import note_missing, take_given, take_variables
 from osiris.core.manifest.param_values import TYPES, ParamType, as_text, match, read, type_of
 from osiris.core.manifest.profiles import read_profiles
 from osiris.core.manifest.references import Reference, parse
 from osiris.core.manifest.report import Path, Report, describe, suggest
 
-__all__ = ["VARIABLE_PREFIX", "Given", "Param", "Params", "read_params", "variable_of"]
+__all__ = ["Given", "Param", "Params", "read_params"]
 
-VARIABLE_PREFIX = "OSIRIS_PARAM_"
 _KEYS = ("type", "default", "description", "enum", "choices", "required")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -29,20 +29,17 @@ class Given:
 
     Attributes:
         values: By name, as on the command line; text is converted to the declared type.
-        profile: The name of a profile; None: no profile.
+        profile: The name of a profile.
+        default_profile: The name of the profile to take where none is named, if the file has it.
         environment: Where ``OSIRIS_PARAM_NAME`` is looked up.
         complete: Whether a parameter without a value is a mistake. Where it is none, its uses in ``config`` stay.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     profile: str | None = None
+    default_profile: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
-
-
-def variable_of(name: str) -> str:
-    """The environment variable of a parameter: of ``since-day`` it is ``OSIRIS_PARAM_SINCE_DAY``."""
-    return VARIABLE_PREFIX + name.upper().replace("-", "_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +101,7 @@ class Params:
         declared: What the manifest declares, by name.
         values: The resolved values; those that are wrong are missing here, and noted in the report.
         sources: Where each value comes from: ``command line``, ``OSIRIS_PARAM_X``, ``profile x``, ``default``.
+        profile: The name of the profile that was taken.
     """
 
     def __init__(
@@ -112,10 +110,12 @@ class Params:
         values: Mapping[str, Any],
         names: frozenset[str],
         sources: Mapping[str, str] | None = None,
+        profile: str | None = None,
     ) -> None:
         self.declared = dict(declared)
         self.values = dict(values)
         self.sources = dict(sources or {})
+        self.profile = profile
         self._names = names  # with the wrongly declared ones: their uses are not a second mistake
 
     def fill(self, value: Any, path: Path, report: Report) -> Any:
@@ -182,80 +182,17 @@ def read_params(raw: Any, profiles: Any, given: Given, report: Report) -> Params
     names = frozenset(raw or ())
     values: dict[str, Any] = {name: param.default for name, param in declared.items() if not param.required}
     sources = dict.fromkeys(values, "default")
-    from_profile = read_profiles(profiles, given.profile, declared, names, report)
+    chosen = given.profile
+    if chosen is None and isinstance(profiles, dict) and given.default_profile in profiles:
+        chosen = given.default_profile
+    from_profile = read_profiles(profiles, chosen, declared, names, report)
     values |= from_profile
-    sources |= dict.fromkeys(from_profile, f"profile {given.profile}")
-    _take_variables(declared, given, values, sources, report)
-    _take_given(declared, names, given.values, values, sources, report)
+    sources |= dict.fromkeys(from_profile, f"profile {chosen}")
+    take_variables(declared, given.environment, set(given.values), values, sources, report)
+    take_given(declared, names, given.values, values, sources, report)
     if given.complete:
-        _note_missing(declared, sources, report)
-    return Params(declared, values, names, sources)
-
-
-def _take_variables(
-    declared: Mapping[str, Param], given: Given, values: dict[str, Any], sources: dict[str, str], report: Report
-) -> None:
-    variables = _variables(given.environment)
-    if not variables:
-        return
-    users: dict[str, list[str]] = {}
-    for name in declared:
-        users.setdefault(variable_of(name), []).append(name)
-    for wanted, names in users.items():
-        left = [name for name in names if name not in given.values]
-        if wanted not in variables or not left:
-            continue
-        variable = variables[wanted]
-        if len(names) > 1:
-            message = f"{variable} could mean parameter {' or '.join(map(repr, names))}"
-            path: Path = ("params", names[-1])
-            report.add("manifest.param_value", message, path, "use --param, or rename one", at_key=True)
-            continue
-        sources[left[0]] = variable
-        values.pop(left[0], None)
-        declared[left[0]].give(given.environment[variable], variable, ("params", left[0]), report, values)
-
-
-def _variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that set parameters, by their name in upper case; one written so goes before others."""
-    found: dict[str, str] = {}
-    for name in environment:
-        upper = name.upper()
-        if upper.startswith(VARIABLE_PREFIX) and (name == upper or upper not in found):
-            found[upper] = name
-    return found
-
-
-def _take_given(
-    declared: Mapping[str, Param],
-    names: frozenset[str],
-    given: Mapping[str, Any],
-    values: dict[str, Any],
-    sources: dict[str, str],
-    report: Report,
-) -> None:
-    for name, value in given.items():
-        if name not in names:
-            near = suggest(name, names)
-            known = f"known: {', '.join(sorted(names))}" if names else "this pipeline declares no params"
-            hint = f"did you mean {near}?" if near else known
-            report.add("manifest.param_unknown", f"there is no parameter {name!r}", ("params",), hint)
-        elif name in declared:
-            values.pop(name, None)
-            sources[name] = "command line"
-            declared[name].give(value, "--param", ("params", name), report, values)
-
-
-def _note_missing(declared: Mapping[str, Param], sources: Mapping[str, str], report: Report) -> None:
-    for name in declared:
-        if name in sources:
-            continue
-        path: Path = ("params", name)
-        hint = f"give it with --param {name}=..., or give it a default"
-        near = suggest(name, [other for other in declared if not report.is_moved(("params", other))])
-        if near is not None and report.is_moved(path):
-            hint = f"did you mean ${{params.{near}}}? Else {hint}"
-        report.add("manifest.param_missing", f"parameter {name!r} has no value", path, hint, at_key=True)
+        note_missing(declared, sources, report)
+    return Params(declared, values, names, sources, chosen)
 
 
 def _declare(name: str, raw: Any, report: Report) -> Param | None:

@@ -53,6 +53,6 @@ def _source(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "dialect": "oml" if manifest.oml else "manifest",
         "file": None if manifest.file is None else str(manifest.file),
-        "profile": manifest.origin.profile,
+        "profile": manifest.origin.params.profile,
         "params_from": manifest.param_sources,
     }
