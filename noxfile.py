@@ -71,7 +71,22 @@ def types(session: nox.Session) -> None:
     """Strict types, in every distribution, in the benchmarks and in this file."""
     install_workspace(session, *group("types"))
     session.run("mypy", *[str((folder / "src").relative_to(ROOT)) for folder in MEMBERS])
-    session.run("mypy", "noxfile.py", "benchmarks")
+    session.run("mypy", "noxfile.py", "benchmarks", "docs/conf.py", "docs/generator")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site of the documentation, strictly built and checked; ``-- write`` makes the generated pages anew before."""
+    session.install(*group("docs"))
+    if "write" in session.posargs:
+        install_workspace(session)
+        session.run("python", "-m", "docs.generator")
+    site = ROOT / "build" / "site"
+    options = ["--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
+    cache = Path(session.create_tmp()) / "doctrees"
+    session.run("sphinx-build", *options, "-c", "docs", "-d", cache, ".", site)
+    session.run("pytest", "--noconftest", "tests/house/test_docs_site.py", env={"OSIRIS_SITE": str(site)})
+    session.log(f"open {site / 'index.html'}")
 
 
 @nox.session

@@ -93,9 +93,9 @@ class ExecutionContext:
 
     Both forms work::
 
-        ExecutionContext(session_id="run_1", session_dir="/tmp/run_1", verbose=True, timeout=300,
+        ExecutionContext(session_id="run_1", session_dir="run_1", verbose=True, timeout=300,
                          environment={"MYSQL_PASSWORD": "..."})
-        ExecutionContext(session_id="run_1", artifacts_dir=Path("/tmp/run_1/artifacts"))
+        ExecutionContext(session_id="run_1", artifacts_dir=Path("run_1/artifacts"))
 
     Args:
         session_id: The run's one id.
