@@ -108,7 +108,7 @@ class PackageContract(Contract):
         Move other imports into the modules that need them, or below ``if TYPE_CHECKING:``; in specs, name
         classes and models as ``"package.module:Name"``. Every ``osiris`` command pays for what plugin.py imports.
         """
-        for module in {point.module for point in entry_points}:
+        for module in {point.module for point in entry_points if _imports(point.module)}:
             own = module.partition(".")[0]
             heavy = modules_after_import(module) - {own, *plugin_may_import}
             assert not heavy, f"importing {module} imports {', '.join(sorted(heavy))}"
@@ -250,6 +250,14 @@ def _answers(point: metadata.EntryPoint, group: str) -> Iterator[Any]:
             found = hook()
             several = sum(1 for _ in found) > 1 and group == "osiris.adapters"
             yield from (spec for spec in found if not several or spec.name == point.name)
+
+
+def _imports(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except Exception:  # that it cannot be imported is another rule's matter
+        return False
+    return True
 
 
 def _found(what: str, reference: str) -> Any:

@@ -13,12 +13,12 @@ from osiris.testing.step_runner import StepRunner
 from osiris.testing.target_contract import (
     LATER,
     MODES,
+    OLD,
+    Holds,
     Modes,
-    ReadBack,
     Target,
     TargetContract,
     Write,
-    assert_holds,
     skip_without,
 )
 
@@ -76,16 +76,16 @@ class WriterContract(TargetContract):
         modes: Modes,
         target_with_rows: Target,
         fail_in_the_middle: Callable[[str], None],
-        read_back: ReadBack,
+        holds: Holds,
     ) -> None:
         """A write that fails in the middle leaves the target as it was.
 
         Write all rows in one transaction, or beside the target with a rename at the end.
         """
         skip_without(modes, mode)
-        before = target_with_rows()
+        target_with_rows()
         fail_in_the_middle(mode)
-        assert_holds(read_back, before)
+        holds(OLD)
 
     @pytest.mark.parametrize("mode", _WRITING)
     def test_retry_writes_once(
@@ -95,17 +95,17 @@ class WriterContract(TargetContract):
         target_with_rows: Target,
         fail_in_the_middle: Callable[[str], None],
         write: Write,
-        read_back: ReadBack,
+        holds: Holds,
     ) -> None:
         """A retry after a failure leaves every row once.
 
         Undo what a failed attempt did before the next one begins; a failed attempt must leave no part that it finds.
         """
         skip_without(modes, mode)
-        before = target_with_rows()
+        target_with_rows()
         fail_in_the_middle(mode)
         write(LATER, mode)
-        assert_holds(read_back, LATER if mode == "replace" else pa.concat_tables([before, LATER]))
+        holds(LATER if mode == "replace" else pa.concat_tables([OLD, LATER]))
 
     def test_kill_in_the_middle_changes_nothing(
         self,
@@ -113,15 +113,15 @@ class WriterContract(TargetContract):
         target_with_rows: Target,
         runner: StepRunner,
         input_names: tuple[str, ...],
-        read_back: ReadBack,
+        holds: Holds,
     ) -> None:
         """A process that is killed in the middle of a write leaves the target as it was.
 
         Do not count on ``finally`` or ``close``: what is not committed must be invisible by itself.
         """
-        before = target_with_rows()
+        target_with_rows()
         self._kill(runner, modes, input_names)
-        assert_holds(read_back, before)
+        holds(OLD)
 
     def test_not_committed_before_a_run(
         self, modes: Modes, target_with_rows: Target, committed: Callable[..., Mapping[str, Any] | None]

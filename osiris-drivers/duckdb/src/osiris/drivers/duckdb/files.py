@@ -100,6 +100,22 @@ class DatabaseFile:
         session.execute("SET python_enable_replacements = false")
         return session
 
+    def make_folder(self) -> None:
+        """Make the folders above the file where they are missing.
+
+        Raises:
+            DriverError: ``duckdb.io``: they cannot be made.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DriverError(
+                f"the folder {self.path.parent} cannot be made: {error.strerror}",
+                hint="check `path` of the connection, and who owns the folders above",
+                code="duckdb.io",
+                path=str(self.path),
+            ) from error
+
     def remove(self) -> None:
         """Take away a file that a failed step made, unless somebody uses it by now."""
         with _CHANGED:

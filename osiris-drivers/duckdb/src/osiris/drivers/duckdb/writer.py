@@ -46,7 +46,7 @@ class Writer(Driver):
             dataset = _spool(dataset, ctx.temp_dir / f"{step_id}.arrow")
         is_new = not file.path.exists()
         if is_new and options.create_if_missing:
-            file.path.parent.mkdir(parents=True, exist_ok=True)
+            file.make_folder()
         try:
             rows = _write(file, table, options, name, dataset, ctx)
         except BaseException:
