@@ -13,6 +13,7 @@ import sys
 import termios
 import textwrap
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -318,3 +319,22 @@ def lab(tmp_path: Path, plugin_path: Path) -> Lab:
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM"):
         kept.pop(name, None)
     return Lab(tmp_path, {**kept, "PYTHONPATH": str(plugin_path), "LC_ALL": "C.UTF-8"})
+
+
+SAMPLES = Path(__file__).resolve().parents[1] / "plugins"
+SITES = {"good": ["good"], "bad": ["broken", "future", "misspelt"], "twin": ["twin"]}
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders that hold third parties' packages as their wheels install them."""
+    from hatchling.builders.wheel import WheelBuilder
+
+    wheels = tmp_path_factory.mktemp("wheels")
+    found = {}
+    for name, samples in SITES.items():
+        found[name] = tmp_path_factory.mktemp(name)
+        for sample in samples:
+            with zipfile.ZipFile(next(WheelBuilder(str(SAMPLES / sample)).build(directory=str(wheels)))) as wheel:
+                wheel.extractall(found[name])
+    return found

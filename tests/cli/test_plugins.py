@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 import pytest
-from hatchling.builders.wheel import WheelBuilder
 
 pytestmark = pytest.mark.install
-
-SAMPLES = Path(__file__).resolve().parents[1] / "plugins"
-SITES = {"good": ["good"], "bad": ["broken", "future", "misspelt"], "twin": ["twin"]}
-
-
-@pytest.fixture(scope="session")
-def sites(tmp_path_factory):
-    """Folders that hold the samples as installed wheels."""
-    wheels = tmp_path_factory.mktemp("wheels")
-    found = {}
-    for name, samples in SITES.items():
-        found[name] = tmp_path_factory.mktemp(name)
-        for sample in samples:
-            with zipfile.ZipFile(next(WheelBuilder(str(SAMPLES / sample)).build(directory=str(wheels)))) as wheel:
-                wheel.extractall(found[name])
-    return found
 
 
 @pytest.fixture

@@ -322,7 +322,7 @@ def test_a_pipeline_runs_on_a_third_partys_adapter_with_its_drivers(ask, tmp_pat
     )
     *outcome, events = told
     assert outcome == ["success", 3, "acme:two", True]
-    assert int((tmp_path / "audit.txt").read_text()) == events  # its sink heard them all
+    assert len((tmp_path / "audit.txt").read_text().splitlines()) == events  # its sink heard them all
     with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
         assert database.execute("select * from copied").fetchall() == rows
 

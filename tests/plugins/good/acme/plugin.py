@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from osiris.core.driver import DriverSpec
-from osiris.core.errors import Problem
 from osiris.core.execution_adapter import AdapterSpec
 from osiris.core.hookspecs import hookimpl
 
@@ -66,31 +65,42 @@ def fetch_secret(name):
 
 @hookimpl
 def osiris_check_plan(plan):
-    if len(plan.steps) <= 100:
-        return []
-    return [Problem(code="acme.long", message="more than 100 steps", severity="warning")]
+    """A connection that says read_only is not written to."""
+    ids = [step["id"] for step in plan.manifest["steps"]]
+    return [
+        plan.manifest.problem(
+            "acme.read_only",
+            f"step {step.id!r} writes to a connection that says read_only",
+            ("steps", ids.index(step.id), "config", "connection"),
+            "use another connection",
+        )
+        for step in plan.steps
+        if step.driver == "acme.writer" and (step.connection or {}).get("read_only")
+    ]
 
 
 @hookimpl
 def osiris_event_sinks(context):
-    file = context.environment.get("ACME_AUDIT")
+    file = context.environment.get("ACME_AUDIT") or os.environ.get("ACME_AUDIT")
     return [AuditSink(file)] if file else []
 
 
 class AuditSink:
-    """Counts the events of a run into a file."""
+    """Appends one line for each event of a run, as `run_1 step_start orders`, to the file that ACME_AUDIT names."""
 
     def __init__(self, file):
-        self.file, self.events = Path(file), 0
+        self.file = Path(file)
 
     def on_event(self, event):
-        self.events += 1
+        line = f"{event['session_id']} {event['event']} {event.get('step_id', '')}"
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(line.rstrip() + "\n")
 
     def on_metric(self, metric):
         pass
 
     def close(self):
-        self.file.write_text(str(self.events))
+        pass
 
 
 @hookimpl
