@@ -53,6 +53,48 @@ def test_an_unreachable_server_fails_the_run(folder):
     assert "not-a-secret" not in done.stdout + done.stderr
 
 
+def read_one(folder: Path, database, table: str, **connection: str) -> subprocess.CompletedProcess[str]:
+    """``osiris run`` of a table into a file, on a narrow terminal."""
+    main = {"pg_dsn": "${DSN}", "password": "${DB_PASSWORD}"}
+    (folder / "osiris_connections.yaml").write_text(json.dumps({"connections": {"supabase": {"main": main}}}))
+    read = {"connection": "@supabase.main", "table": table}
+    steps = [
+        {"id": "read", "driver": "supabase.extractor", "config": read},
+        {
+            "id": "save",
+            "driver": "filesystem.csv_writer",
+            "config": {"path": "out.csv"},
+            "inputs": {"df": "${read.df}"},
+        },
+    ]
+    (folder / "pipeline.yaml").write_text(json.dumps({"version": "1.0.0", "name": "p", "steps": steps}))
+    return osiris(folder, "run", "pipeline.yaml", COLUMNS="60", **connection)
+
+
+def test_what_goes_wrong_is_told_on_the_terminal(database, tmp_path, password):
+    database.execute(
+        "create table orders (id int primary key); insert into orders values (1);"
+        "alter table orders enable row level security; grant select on orders to dashboard;"
+        "grant usage on schema public to dashboard"
+    )
+    dsn = database.dsn(password="")
+    done = read_one(tmp_path, database, "orders", DSN=dsn, DB_PASSWORD="not-the-right-one")
+    assert done.returncode == 5
+    assert "error: step 'read': " in done.stderr
+    assert 'password authentication failed for user "postgres"' in done.stderr
+    assert "hint: check user and password in pg_dsn" in done.stderr
+    done = read_one(tmp_path, database, "ordrs", DSN=dsn, DB_PASSWORD=password)
+    assert done.returncode == 5
+    assert "there is no table public.ordrs" in done.stderr
+    assert "did you mean 'public.orders'?" in done.stderr
+    done = read_one(tmp_path, database, "orders", DSN=database.dsn(user="dashboard", password=""), DB_PASSWORD=password)
+    assert done.returncode == 0
+    assert "warning: step 'read': public.orders gave 0 rows to the role dashboard: row-level security" in done.stderr
+    kept = "".join(path.read_text(errors="replace") for path in (tmp_path / ".osiris").rglob("*") if path.is_file())
+    assert "not-the-right-one" not in kept
+    assert password not in kept
+
+
 def test_the_connection_is_tested_from_the_command_line(database, folder, password):
     given = {"SUPABASE_DSN": database.dsn(password=""), "SUPABASE_DB_PASSWORD": password}
     done = osiris(folder, "connections", "test", "@supabase.main", **given)

@@ -334,7 +334,10 @@ def test_check_tells_what_it_can(rest):
         "transport": "rest", "role": "service_role", "row_level_security": "bypassed", "latency_ms": 0,
         "server_version": "PostgREST 12.0.2", "tables": 0, "rows": 1500, "row_cap": 1000,
     }  # fmt: skip
+    facts = SupabaseExtractor().check({"transport": "rest"}, rest.context())
+    assert facts["row_cap"] == 1000  # known by the one table that is larger
     facts = SupabaseExtractor().check({"transport": "rest"}, rest.context(secret=False))
+    assert facts.keys() == {"transport", "role", "row_level_security", "latency_ms"}
     assert facts["role"] == "anon"
     assert facts["row_level_security"] == "applies"
     with pytest.raises(DriverError) as caught:

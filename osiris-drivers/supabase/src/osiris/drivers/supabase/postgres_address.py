@@ -111,7 +111,7 @@ def _is_loopback(host: str) -> bool:
 
 # PgBouncer has the one for whatever it refuses, Supavisor the other for a user it does not know.
 _POOLERS_REFUSALS = (b"08P01", b"XX000")
-_REFUSAL = re.compile(rb'\tErrorResponse\t.* C "([0-9A-Z]{5})"')
+_REFUSAL = re.compile(rb'\tErrorResponse\t.* C "([0-9A-Z]{5})" M "(.*?)" (?:[A-Z] "|\\x00)')
 
 
 def explain_failure(address: Address, told: str, *, timed_out: bool, trace: bytes | None) -> DriverError:
@@ -133,15 +133,16 @@ def explain_failure(address: Address, told: str, *, timed_out: bool, trace: byte
         )
     refusal = _REFUSAL.search(trace or b"")
     words = " ".join(told.split())
+    said = f"{address.server}: {refusal[2].decode(errors='replace')}" if refusal is not None else ""
     if refusal is not None and refusal[1] in _POOLERS_REFUSALS:
         return DriverError(
-            f"{address.server}: {words}",
+            said,
             hint="check user, password and database in pg_dsn; a pooler wants the user postgres.<project>",
             code="supabase.no_session",
             user=address.user,
         )
     if refusal is not None:
-        return from_sqlstate(refusal[1].decode(), f"{address.server}: {words}", user=address.user)
+        return from_sqlstate(refusal[1].decode(), said, user=address.user)
     unreachable = _why_unreachable(address)
     if unreachable is not None:
         return DriverError(

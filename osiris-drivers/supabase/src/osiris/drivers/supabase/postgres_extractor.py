@@ -11,10 +11,11 @@ from osiris.core.dataset import Dataset
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.supabase.config import ExtractorConfig, SupabaseConnection
-from osiris.drivers.supabase.postgres import Session, connect
+from osiris.drivers.supabase.postgres import Described, Session, connect
 from osiris.drivers.supabase.postgres_check import check_connection, rls_of
 from osiris.drivers.supabase.postgres_rows import RowParser
 from osiris.drivers.supabase.postgres_select import select_of, wrap
+from osiris.drivers.supabase.postgres_target import no_table
 from osiris.drivers.supabase.postgres_types import Form, load_types
 from osiris.drivers.supabase.table_name import TableName
 
@@ -51,7 +52,7 @@ class PostgresExtractor:
     ) -> Dataset:
         session.begin(read_only=True)
         query = select_of(config, connection.schema_name)
-        columns = session.describe(query)
+        columns = self._describe(session, query, config, connection)
         if not columns:
             raise DriverError(
                 "the query gives no columns",
@@ -66,6 +67,18 @@ class PostgresExtractor:
         return Dataset(
             lambda: self._stream(session, sql, parser, ctx, config, connection), parser.schema, close=self.close
         )
+
+    def _describe(
+        self, session: Session, query: str, config: ExtractorConfig, connection: SupabaseConnection
+    ) -> list[Described]:
+        try:
+            return session.describe(query)
+        except DriverError as error:
+            if config.table is None or error.code != "supabase.no_table":
+                raise
+            session.execute("ROLLBACK")
+            session.begin(read_only=True)
+            raise no_table(session, TableName.parse(config.table, connection.schema_name), error.hint) from None
 
     def _stream(
         self,

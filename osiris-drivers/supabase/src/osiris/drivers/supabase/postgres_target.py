@@ -138,8 +138,8 @@ def matched(target: Target, schema: pa.Schema, key: tuple[str, ...]) -> list[Col
     return columns
 
 
-def no_table(session: Session, table: TableName) -> DriverError:
-    """The error for a table that is not there, with the one that was perhaps meant."""
+def no_table(session: Session, table: TableName, hint: str | None) -> DriverError:
+    """The error for a table that is not there, with the one that was perhaps meant; ``hint`` where there is none."""
     rows = session.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
@@ -147,5 +147,5 @@ def no_table(session: Session, table: TableName) -> DriverError:
     names = [str(TableName(schema, name)) for schema, name in rows]
     near = get_close_matches(str(table), names, 1)
     error = from_sqlstate("42P01", f"there is no table {table}", table=str(table))
-    error.hint = f"did you mean {near[0]!r}?" if near else "set create_if_missing: true, or create it"
+    error.hint = f"did you mean {near[0]!r}?" if near else hint
     return error

@@ -76,7 +76,7 @@ def _target(session: Session, table: TableName, stream: Dataset, config: WriterC
     target = find_target(session, table)
     if target is None:
         if not config.create_if_missing:
-            raise no_table(session, table)
+            raise no_table(session, table, "set create_if_missing: true, or create it")
         create_table(session, table, stream.schema, config.primary_key or ())
         target = find_target(session, table)
     if target is None:
