@@ -116,6 +116,21 @@ class DatabaseFile:
                 path=str(self.path),
             ) from error
 
+    def check_folder(self) -> None:
+        """Look whether the file could be made; makes nothing.
+
+        Raises:
+            DriverError: ``duckdb.io``: what should hold it is no folder, or may not be written.
+        """
+        place = next(folder for folder in self.path.parents if folder.exists())
+        if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            raise DriverError(
+                f"{self.path} cannot be made: {place} is {'not writable' if place.is_dir() else 'no folder'}",
+                hint="check `path` of the connection, and who owns the folders above",
+                code="duckdb.io",
+                path=str(self.path),
+            )
+
     def remove(self) -> None:
         """Take away a file that a failed step made, unless somebody uses it by now."""
         with _CHANGED:

@@ -90,6 +90,7 @@ class Writer(Driver):
         file = DatabaseFile.of(config.get("database"), ctx)
         if file.path.exists():
             return check_file(file, ctx)
+        file.check_folder()
         return {"version": VERSION, "path": str(file.path), "size_bytes": None}
 
 
