@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osiris.testing.adapter_contract import AdapterContract
     from osiris.testing.contract import Contract
     from osiris.testing.driver_contract import DriverContract
     from osiris.testing.extractor_contract import ExtractorContract
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from osiris.testing.writer_contract import WriterContract
 
 __all__ = [
+    "AdapterContract",
     "Contract",
     "DriverContract",
     "ExtractorContract",

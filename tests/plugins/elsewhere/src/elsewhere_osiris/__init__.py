@@ -1,0 +1,1 @@
+"""An adapter for Osiris that runs the engine elsewhere: in a process that has a copy of the project."""
