@@ -26,7 +26,7 @@ import psutil
 import psycopg
 from programs import need
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 PASSWORD = "p@ss/w:rd"  # what a DSN has to quote
 
 CONFIG = """
@@ -194,7 +194,7 @@ class PostgresServer:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                self._run("pg_ctl", "-D", self._data, "-l", self.folder / "log", "-w", "-t", "60", "start")
+                self._run("pg_ctl", "-D", self._data, "-l", self.folder / "log", "-w", "-t", "120", "start")
             except subprocess.CalledProcessError:
                 # Somebody took the port meanwhile, or the kernel has not let go of the killed one's memory yet.
                 if time.monotonic() > deadline:

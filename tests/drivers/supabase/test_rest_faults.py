@@ -145,17 +145,23 @@ def test_a_lost_answer_beside_rows_of_others(rest):
     assert caught.value.code == "supabase.duplicate_key"
 
 
+class InFiveSeconds(dict):
+    """Headers with a date that is reckoned when they are sent."""
+
+    def items(self):
+        return {"Retry-After": formatdate(time.time() + 5, usegmt=True)}.items()
+
+
 def test_retry_after_is_kept_as_seconds_and_as_a_date(rest):
     make_target(rest)
-    date = formatdate(time.time() + 3, usegmt=True)
     rest.project.gateway.faults += [
-        Fault("status", status=429, headers={"Retry-After": date}, fits=posts),
+        Fault("status", status=429, headers=InFiveSeconds(), fits=posts),
         Fault("status", status=429, headers={"Retry-After": "1"}, fits=posts),
     ]
     begun = time.monotonic()
     ctx = rest.write("target", rows_of(1, 3))
     waits = [data["wait_seconds"] for event, data in ctx.events if event == "request_retry"]
-    assert 0.5 < waits[0] <= 3
+    assert 0.5 < waits[0] <= 5
     assert waits[1] == 1
     assert time.monotonic() - begun >= sum(waits)
     assert retries(ctx) == ["HTTP 429", "HTTP 429"]
@@ -181,11 +187,11 @@ def test_a_wait_ends_when_the_run_is_stopped(rest):
     with pytest.raises(RunCancelledError):
         rest.write("target", rows_of(1, 3), ctx=ctx)
     stopper.join()
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 45
 
 
 def _wait_for_retry(ctx):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not retries(ctx) and time.monotonic() < deadline:
         time.sleep(0.01)
 
@@ -291,7 +297,7 @@ def test_a_killed_process_is_taken_up_by_the_next(rest, mode, executed):
     ready = threading.Event()
 
     def kill():
-        ready.wait(30)
+        ready.wait(300)
         child[0].send_signal(signal.SIGKILL)
         child[0].wait()
 
@@ -302,7 +308,7 @@ def test_a_killed_process_is_taken_up_by_the_next(rest, mode, executed):
     command = [sys.executable, "-c", CHILD, here, str(ctx.base_dir), connection["url"], connection["key"], mode]
     child.append(subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}))
     ready.set()
-    assert child[0].wait(60) == -signal.SIGKILL
+    assert child[0].wait(300) == -signal.SIGKILL
     rest.project.gateway.requests.clear()
     rest.write("target", rows_of(1, 2000), ctx=ctx, batch_size=200, write_mode=mode)
     old = [] if mode == "replace" else list(range(9001, 9051))

@@ -28,7 +28,7 @@ def ask(rest, path, body=None, **headers):
         headers={"apikey": SECRET_KEY, "Content-Type": "application/json", **headers},
     )
     try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(asked, timeout=120) as answer:
             return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read() or b"null")
@@ -188,7 +188,7 @@ def test_no_update_or_delete_without_a_filter(rest):
         f"{rest.project.gateway.url}/rest/v1/numbers", headers={"apikey": SECRET_KEY}, method="DELETE"
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(asked, timeout=30)
+        urllib.request.urlopen(asked, timeout=120)
     assert json.loads(refused.value.read())["message"] == "DELETE requires a WHERE clause"
     rest.write("numbers", pa.table({"id": pa.array([], pa.int64())}), write_mode="replace")
     assert rest.project.execute("select count(*) from numbers") == [(0,)]

@@ -19,7 +19,7 @@ def test_a_database_looks_like_a_project(database):
     with psycopg.connect(database.dsn(), autocommit=True) as listening:
         listening.execute("listen pgrst")
         database.execute("create table t (id int)")
-        (told,) = listening.notifies(timeout=10, stop_after=1)
+        (told,) = listening.notifies(timeout=120, stop_after=1)
         assert told.payload == "reload schema"
     ((allowed,),) = database.execute("select has_table_privilege('anon', 't', 'select')")
     assert allowed
