@@ -69,7 +69,7 @@ class AdapterRunsContract(Contract):
 
     @SAMPLES
     def test_events_are_told_in_their_phase(self, observed: Observed, pipeline: str) -> None:
-        """What is told of a step is told between execute_start and its end, and nothing after the end of the run.
+        """What is told of a step is told within execute, of its secrets within prepare, and nothing after the run.
 
         Wait in execute until all that the steps told has come, before you return or raise.
         """

@@ -65,8 +65,9 @@ def order_breaches(events: Sequence[Record]) -> list[str]:
     open_now: set[str] = set()
     for event in events:
         stem, what = str(event["event"]).rpartition("_")[::2]
-        if event.get("step_id") is not None and "execute" not in open_now:
-            found.append(f"{_name(event)} is told outside of execute")
+        phase = "prepare" if event["event"] == "secret_resolved" else "execute"
+        if event.get("step_id") is not None and phase not in open_now:
+            found.append(f"{_name(event)} is told outside of {phase}")
         if stem in ("run", "prepare", "execute", "collect"):
             if what == "start":
                 open_now.add(stem)
