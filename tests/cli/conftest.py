@@ -10,11 +10,12 @@ import signal
 import struct
 import subprocess
 import sys
+import sysconfig
 import termios
 import textwrap
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -338,3 +339,42 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             with zipfile.ZipFile(next(WheelBuilder(str(SAMPLES / sample)).build(directory=str(wheels)))) as wheel:
                 wheel.extractall(found[name])
     return found
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A package, built as a wheel and installed into an environment of its own that sees what is installed here."""
+
+    package: Path
+    wheel: Path
+    python: Path
+
+    def __call__(self, *arguments: str, cwd: Path | None = None) -> str:
+        """What the environment's Python writes; fails where it fails."""
+        return _output([str(self.python), *arguments], cwd or self.package)
+
+
+def _output(command: Sequence[str], folder: Path) -> str:
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("OSIRIS", "PYTEST"))}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=10 * PATIENCE)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Installed]:
+    """Build and install the package in a folder, without a network, beside nothing but what is here already."""
+
+    def install_one(package: Path) -> Installed:
+        folder = tmp_path_factory.mktemp("environment")
+        here, python = sys.executable, folder / "bin" / "python"
+        _output([here, "-m", "venv", "--without-pip", str(folder)], folder)
+        (site,) = folder.glob("lib/python*/site-packages")
+        (site / "here.pth").write_text(f"import site; site.addsitedir({sysconfig.get_paths()['purelib']!r})\n")
+        _output([here, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")], package)
+        (wheel,) = (folder / "dist").glob("*.whl")
+        pip = [here, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
+        _output([*pip, "--no-index", "--no-deps", str(wheel)], folder)
+        return Installed(package, wheel, python)
+
+    return install_one

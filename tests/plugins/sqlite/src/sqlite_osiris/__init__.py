@@ -1,0 +1,1 @@
+"""Osiris drivers for SQLite."""
