@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from osiris.testing.reference import (
     families,
@@ -32,7 +34,7 @@ def test_every_pipeline_has_a_reference_and_every_reference_a_pipeline() -> None
 
 def test_the_corpus_has_what_pipelines_do() -> None:
     keys = {key for name in pipelines() for step in load_pipeline(name)["steps"] for key in step}
-    assert {"retry", "timeout", "on_error", "checkpoint", "needs", "inputs", "config"} <= keys
+    assert {"retry", "timeout", "on_error", "checkpoint", "mask", "needs", "inputs", "config"} <= keys
     assert {family for name in pipelines() for family in families(load_pipeline(name))} == {
         "filesystem",
         "duckdb",
@@ -70,3 +72,15 @@ def test_reading_the_corpus_imports_no_test_tool() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_corpus_is_in_the_wheel(tmp_path: Path) -> None:
+    core = Path(__file__).resolve().parents[3] / "osiris-core"
+    wheel = next(WheelBuilder(str(core)).build(directory=str(tmp_path)))
+    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("osiris/testing/corpus/")}
+    here = core / "src" / "osiris" / "testing" / "corpus"
+    assert shipped == {
+        f"osiris/testing/corpus/{path.relative_to(here).as_posix()}"
+        for path in here.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
