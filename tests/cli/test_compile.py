@@ -214,6 +214,13 @@ def test_a_secret_stays_a_reference(shop):
     assert (refused.code, refused.out) == (3, "")
     assert "clear.yaml:9:" in refused.err
     assert "hush-hush" not in refused.err
+    declared = OML.replace("{n: {default: 3}}", "{n: {default: 3}, password: {default: hush-hush}}")
+    shop.write("clear.yaml", declared.replace("{n: 5}", "{n: 5, password: hush-hush}"))
+    refused = shop("compile", "clear.yaml")
+    assert (refused.code, refused.out) == (3, "")
+    assert "clear.yaml:3:37: error: params.password holds a secret in clear\n" in refused.err
+    assert "clear.yaml:4:44: error: profiles.prod.params.password holds a secret in clear\n" in refused.err
+    assert "hush-hush" not in refused.err
 
 
 def test_connections_need_not_be_there(shop):

@@ -10,7 +10,6 @@ from osiris.core.manifest.param_values import type_of
 from osiris.core.manifest.params import Param, Params
 from osiris.core.manifest.report import Report
 from osiris.core.manifest.schema import STEP_KEYS, TOP_KEYS
-from osiris.core.manifest.yaml_text import write_yaml
 
 __all__ = ["compile_manifest", "compiled_document"]
 
@@ -31,6 +30,8 @@ def compile_manifest(manifest: Manifest, *, resolve: bool = False, base_dir: str
         resolve: Fill in parameters; the result has neither parameters nor profiles.
         base_dir: Where relative paths begin, seen from the folder that the text will be in; default what the file says.
     """
+    from osiris.core.manifest.yaml_text import write_yaml  # runs take the document alone
+
     document = compiled_document(manifest, resolve=resolve)
     if base_dir is not None:
         document["base_dir"] = base_dir

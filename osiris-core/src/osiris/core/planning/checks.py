@@ -17,7 +17,7 @@ from osiris.core.planning.secrets import find_secrets
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["ConnectionLike", "ConnectionSource", "Installed", "check_requires", "check_steps"]
+__all__ = ["ConnectionLike", "ConnectionSource", "Installed", "check_params", "check_requires", "check_steps"]
 
 Path = tuple[str | int, ...]
 Installed = Callable[[str], str | None]
@@ -66,6 +66,25 @@ def check_steps(
     checker = _Checker(specs, connections, findings)
     for index, step in enumerate(manifest["steps"]):
         checker.check(step, ("steps", index))
+
+
+def check_params(manifest: Manifest, findings: Findings) -> None:
+    """Check that no default and no profile holds a secret; what is given for one run was not written down."""
+    written = manifest.origin.document
+    params, profiles = written.get("params"), written.get("profiles")
+    for name, declared in params.items() if isinstance(params, dict) else ():
+        value = declared.get("default") if isinstance(declared, dict) else declared
+        _check_param(name, value, ("params", name), findings)
+    for profile, content in profiles.items() if isinstance(profiles, dict) else ():
+        values = content.get("params") if isinstance(content, dict) else None
+        for name, value in values.items() if isinstance(values, dict) else ():
+            _check_param(name, value, ("profiles", profile, "params", name), findings)
+
+
+def _check_param(name: str, value: Any, path: Path, findings: Findings) -> None:
+    if any(find_secrets({name: value})):
+        hint = f"write ${{{_variable(name)}}} where it is used, and keep the value in the environment or .env"
+        findings.note("plan.secret_in_clear", f"{format_path(path)} {_IN_CLEAR}", path, hint)
 
 
 def check_requires(manifest: Manifest, installed: Installed | None, findings: Findings) -> None:
@@ -209,5 +228,8 @@ _IN_CLEAR = "holds a secret in clear"
 
 def _hide(path: Path) -> str:
     name = next((part for part in reversed(path) if isinstance(part, str)), "secret")
-    variable = "".join(char if char.isalnum() and char.isascii() else "_" for char in name).upper()
-    return f"keep the value in the environment or .env, and write ${{{variable}}} here"
+    return f"keep the value in the environment or .env, and write ${{{_variable(name)}}} here"
+
+
+def _variable(name: str) -> str:
+    return "".join(char if char.isalnum() and char.isascii() else "_" for char in name).upper()

@@ -11,7 +11,7 @@ from osiris.core.errors import PluginError, Problem
 from osiris.core.manifest import Manifest, manifest_from_dict
 from osiris.core.manifest.report import in_order
 from osiris.core.manifest.schema import STEP_OPTIONS
-from osiris.core.planning.checks import ConnectionSource, Installed, check_requires, check_steps
+from osiris.core.planning.checks import ConnectionSource, Installed, check_params, check_requires, check_steps
 from osiris.core.planning.findings import Findings
 from osiris.core.planning.fingerprint import fingerprint
 from osiris.core.planning.graph import find_cycles, sort
@@ -105,6 +105,7 @@ def examine(
     wiring = wire(manifest, specs, findings)
     order = _order(manifest, wiring, findings)
     check_requires(manifest, installed, findings)
+    check_params(manifest, findings)
     check_steps(manifest, specs, connections, findings)
     policies = [_policy(step, index, findings) for index, step in enumerate(manifest["steps"])]
 
