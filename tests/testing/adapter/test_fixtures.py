@@ -163,3 +163,59 @@ def test_without_the_drivers_of_the_corpus_nothing_is_right(
     ran = run(pytester, RIGHT, "-k", "that_of and wide")
     ran.assert_outcomes(failed=1)
     ran.stdout.fnmatch_lines(["*the corpus needs osiris-driver-filesystem: pip install 'osiris-core*standard*'"])
+
+
+def test_a_thread_that_each_run_leaves_is_seen_and_one_of_the_process_is_not(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osiris.testing.adapter_runs._LINGER", (0.2, 0.2, 0.2))
+    suite = """
+import threading
+
+OVER = threading.Event()
+POOL = []
+
+
+def linger():
+    thread = threading.Thread(target=OVER.wait, name="lingering")
+    thread.start()
+    return thread
+
+
+class Pooling(EngineAdapter):
+    def execute(self, prepared, context):
+        super().execute(prepared, context)
+        if not POOL:
+            POOL.append(linger())
+
+
+class Leaking(EngineAdapter):
+    def execute(self, prepared, context):
+        super().execute(prepared, context)
+        linger()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def end():
+    yield
+    OVER.set()
+
+
+class TestPooling(AdapterContract):
+    @pytest.fixture
+    def adapter_name(self):
+        return "pooling"
+
+    @pytest.fixture
+    def adapter(self):
+        return Pooling
+
+
+class TestLeaking(TestPooling):
+    @pytest.fixture
+    def adapter(self):
+        return Leaking
+"""
+    ran = run(pytester, suite, "-k", "process_is_left")
+    ran.assert_outcomes(passed=1, failed=1)
+    ran.stdout.fnmatch_lines(["*still there after 0 s, each time: thread lingering (*"])

@@ -31,8 +31,8 @@ __all__ = ["AdapterRunsContract"]
 Begin = Callable[..., Trial]
 Observed = Callable[[str], Observation]
 SAMPLES = pytest.mark.parametrize("pipeline", ["csv-sql-csv", "on-error-continue"], scope="class")
-_LINGER = 60.0
-"""Seconds that threads and processes get to be gone after close."""
+_LINGER = (5.0, 15.0, 60.0)
+"""Seconds that threads and processes get to be gone after close: in a first run, a second, a third."""
 
 
 class AdapterRunsContract(Contract):
@@ -180,12 +180,15 @@ class AdapterRunsContract(Contract):
 
         End in close what you started, and wait for it; put back what you changed, also after an error.
         """
-        trial = begin("order-alone")
-        before, busy = _settings(), _busy()
-        run_pipeline(trial.adapter, trial.manifest, trial.context)
-        assert _settings() == before
-        left = _left_of(busy)
-        assert left == [], f"still there after {_LINGER:.0f} s: {', '.join(left)}"
+        for seconds in _LINGER:
+            trial = begin("order-alone")
+            before, busy = _settings(), _busy()
+            run_pipeline(trial.adapter, trial.manifest, trial.context)
+            assert _settings() == before
+            left = _left_of(busy, seconds)
+            if not left:  # what a library sets up once for the process is not there anew
+                return
+        pytest.fail(f"still there after {seconds:.0f} s, each time: {', '.join(left)}")
 
 
 class _Meeting:
@@ -221,9 +224,9 @@ def _busy() -> set[str]:
     }
 
 
-def _left_of(before: set[str]) -> list[str]:
+def _left_of(before: set[str], seconds: float) -> list[str]:
     """What is there that was not before, once it had its time to go."""
-    pause, deadline = threading.Event(), monotonic() + _LINGER
+    pause, deadline = threading.Event(), monotonic() + seconds
     while (left := _busy() - before) and monotonic() < deadline:
         pause.wait(0.05)
     return sorted(left)
