@@ -12,6 +12,7 @@ import pytest
 
 from osiris.testing import ExtractorContract, TransformContract, WriterContract
 
+OWN_LIMIT = "DuckDB holds what it reads and writes up to a limit of its own: no option of the driver lowers it"
 NO_END = "select count(*) as n from range(10000000000) a, range(10000000000) b where a.range <> b.range"
 
 
@@ -69,6 +70,12 @@ class TestExtractor(ExtractorContract):
                 database.execute("create or replace table place as select * from given")
 
         return create
+
+    @pytest.mark.xfail(strict=True, reason=OWN_LIMIT)
+    def test_memory_does_not_grow_with_rows(
+        self, runner: Any, input_names: Any, stream_rows: int, prepare_rows: Any
+    ) -> None:
+        super().test_memory_does_not_grow_with_rows(runner, input_names, stream_rows, prepare_rows)
 
 
 class TestProcessor(TransformContract):
@@ -133,3 +140,9 @@ class TestWriter(WriterContract):
                 return database.sql("select * from place").to_arrow_table()
 
         return read
+
+    @pytest.mark.xfail(strict=True, reason=OWN_LIMIT)
+    def test_memory_does_not_grow_with_rows(
+        self, runner: Any, input_names: Any, stream_rows: int, prepare_rows: Any
+    ) -> None:
+        super().test_memory_does_not_grow_with_rows(runner, input_names, stream_rows, prepare_rows)

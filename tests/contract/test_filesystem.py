@@ -62,13 +62,17 @@ class TestParquetExtractor(FileExtractor):
 
     @pytest.fixture
     def load(self, file: Path) -> Callable[[pa.Table], None]:
-        return lambda table: pa.parquet.write_table(table, file)
+        return lambda table: pa.parquet.write_table(table, file, row_group_size=5_000)  # what is held is a group
 
 
 class TestParquetWriter(FileWriter):
     @pytest.fixture
     def driver_name(self) -> str:
         return "filesystem.parquet_writer"
+
+    @pytest.fixture
+    def config(self) -> dict[str, Any]:
+        return {"path": "place", "row_group_size": 5_000}  # what is held is a group
 
     @pytest.fixture
     def read_back(self, file: Path) -> Callable[[], pa.Table | None]:

@@ -49,10 +49,11 @@ def big_schema() -> pa.Schema:
     return pa.schema([("id", pa.int64()), ("name", pa.string())])
 
 
-def big_batches(rows: int, size: int = 1000) -> Iterator[pa.RecordBatch]:
-    """``rows`` rows of about 1 KB, no two alike, in batches of ``size``."""
-    for start in range(0, rows, size):
-        ids = range(start, min(start + size, rows))
+def big_batches(rows: int, first: int = 0, size: int = 1000) -> Iterator[pa.RecordBatch]:
+    """``rows`` rows of about 1 KB, no two alike, with ids from ``first``, in batches of ``size``."""
+    end = first + rows
+    for start in range(first, end, size):
+        ids = range(start, min(start + size, end))
         columns = [
             pa.array(ids, pa.int64()),
             pa.array([f"{number:010d}" * 100 for number in ids], pa.string()),
@@ -95,7 +96,7 @@ def _nanoseconds() -> pa.Table:
 
 
 def _instants() -> pa.Table:
-    instants = [1_709_209_800_000_001, 0, None]  # 2024-02-29T12:30:00.000001Z
+    instants = [1_709_209_800_000_001, 1_000_000_000_000_000, None]  # 2024-02-29T12:30:00.000001Z, 2001-09-09
     return _table(utc=(pa.timestamp("us", tz="UTC"), instants), zone=(pa.timestamp("us", tz="Europe/Prague"), instants))
 
 

@@ -25,6 +25,7 @@ Feed = Callable[..., dict[str, InputStream]]
 
 Failure = Callable[[StepRunner, RecordingStepContext, Mapping[str, Any]], BaseException | None]
 
+_OTHER_IDS = 1_000  # so that runs of different length have no id in common, with each other or with small tables
 SAMPLE = plain_rows(0, 50)
 
 
@@ -152,6 +153,7 @@ class StepContract(ValueRules):
             folder=str(runner.folder),
             session_id=session_id,
             rows=rows,
+            first_id=_OTHER_IDS * (1 + rows),
         )
 
 

@@ -39,6 +39,7 @@ class StepJob:
         folder: Where relative paths begin, and the session is.
         session_id: The session's id.
         rows: How many rows each input has.
+        first_id: The least of their ids.
     """
 
     factory: str
@@ -49,6 +50,7 @@ class StepJob:
     folder: str
     session_id: str
     rows: int
+    first_id: int
 
     def peak_memory(self) -> int:
         """Run it in a fresh process; the most bytes that were resident there."""
@@ -76,7 +78,7 @@ def _run(job: StepJob, before: Callable[[int], object]) -> None:
     ctx = RecordingStepContext(Path(job.folder), connection=job.connection, session_id=job.session_id)
     module, _, name = job.factory.partition(":")
     driver = getattr(import_module(module), name)()
-    streams = [InputStream(big_schema(), big_batches(job.rows), ctx, before) for _ in job.input_names]
+    streams = [InputStream(big_schema(), big_batches(job.rows, job.first_id), ctx, before) for _ in job.input_names]
     inputs = {name: in_form(job.form, stream) for name, stream in zip(job.input_names, streams, strict=True)}
     result = driver.run(step_id=ctx.step_id, config=job.config, inputs=inputs, ctx=ctx.for_driver())
     if result and result.get("df") is not None:
