@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks.harness import Benchmark, Row, python, run
 
 ROWS = 200_000
-FULL_ROWS = 2_000_000
-ROUNDS = 5
+FULL_ROWS = 1_000_000
+ROUNDS, FULL_ROUNDS = 5, 3
 TASKS = "benchmarks.supabase_tasks"
 BUDGET = 1.2
 
@@ -38,7 +38,7 @@ def measure(full: bool) -> list[Row]:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "services"))
     from postgres_server import PostgresServer
 
-    rows = FULL_ROWS if full else ROWS
+    rows, rounds = (FULL_ROWS, FULL_ROUNDS) if full else (ROWS, ROUNDS)
     measured: list[Row] = []
     with PostgresServer() as server:
         dsn = server.dsn(server.make_database())
@@ -46,7 +46,7 @@ def measure(full: bool) -> list[Row]:
             admin.execute("set role postgres")
             admin.execute(SOURCE.format(rows=rows))
         for job, others in JOBS.items():
-            medians = _alternate(job.split(",")[0], ["driver", *others.values()], dsn)
+            medians = _alternate(job.split(",")[0], ["driver", *others.values()], dsn, rounds)
             for name, who in others.items():
                 measured.append(
                     Row(
@@ -59,10 +59,10 @@ def measure(full: bool) -> list[Row]:
     return measured
 
 
-def _alternate(job: str, names: list[str], dsn: str) -> dict[str, float]:
+def _alternate(job: str, names: list[str], dsn: str, rounds: int) -> dict[str, float]:
     # psycopg row by row is several times slower, and not what is judged: once is enough.
     judged = [name for name in names if name != "psycopg"]
-    found: dict[str, float] = json.loads(run(python("-m", TASKS, job, dsn, str(ROUNDS), *judged)).stdout)
+    found: dict[str, float] = json.loads(run(python("-m", TASKS, job, dsn, str(rounds), *judged)).stdout)
     if "psycopg" in names:
         found |= json.loads(run(python("-m", TASKS, job, dsn, "1", "psycopg")).stdout)
     return found
