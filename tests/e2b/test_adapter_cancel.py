@@ -119,7 +119,7 @@ def test_the_driver_hears_of_it(rogue: Path, run: InSandbox) -> None:
     assert result.error.facts["signal"] == 2
     assert [step["status"] for step in result.steps] == ["cancelled"]
     assert pairs_are_complete(context)
-    assert monotonic() - begun < 30
+    assert monotonic() - begun < 120
 
 
 @pytest.mark.parametrize("what", ["ignore_cancel", "stop_the_world"])
@@ -147,6 +147,6 @@ def test_ctrl_c_on_the_command_line(cloud: E2BServer, rogue: Path, tmp_path: Pat
             if "waiting" in line:
                 break
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert cloud.history[-1].ended_by == "killed"

@@ -19,9 +19,9 @@ from .sandbox import Sandbox
 from .templates import Build, Templates
 
 
-@dataclass(frozen=True)
+@dataclass
 class Options:
-    """How the provider behaves.
+    """How the provider behaves; may be changed while it runs.
 
     ``exit_event_seconds``: how long the end of a process can be asked for. ``max_lifetime``: seconds that a plan gives
     a sandbox in all. ``max_sandboxes``: how many may run at once. ``keepalive``: seconds of silence after which a

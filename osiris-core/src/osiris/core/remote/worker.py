@@ -212,6 +212,8 @@ class Worker:
     # Methods
 
     def _hello(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        # The engine and the planner as well: who has said hello is ready to begin.
+        from osiris.core import engine, planning  # noqa: F401
         from osiris.core.plugins import Catalog
         from osiris.core.plugins.distributions import core_version
 
