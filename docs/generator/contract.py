@@ -29,6 +29,7 @@ count on.
 [The contract](contract.md) explains how they belong together; a module that is not here is not promised.
 
 """
+_ARGUMENTS = re.compile(r"^(?:Args|Attributes):\n((?:    .*\n?|\n)+)", re.MULTILINE)
 _RESULT = re.compile(r"^(?:Returns|Yields):\n((?:    .*\n?)+)", re.MULTILINE)
 _STARS = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
@@ -47,14 +48,19 @@ def describe(root: Path) -> str:
 
 def _members(module: griffe.Module) -> Iterator[str]:
     exported = {str(name) for name in module.exports or []}
-    own = [member for name, member in module.members.items() if name in exported and not member.is_alias]
+    own = [
+        member
+        for name, member in module.members.items()
+        if (name in exported or name.startswith("osiris_")) and not member.is_alias
+    ]
     for member in sorted(own, key=lambda member: member.lineno or 0):
         if isinstance(member, griffe.Class):
             yield _class(member)
         elif isinstance(member, griffe.Function):
             yield f"### {member.name}\n\n{_function(member)}"
         elif isinstance(member, griffe.Attribute):
-            yield f"### {member.name}\n\n```python\n{member.name} = {member.value}\n```\n\n{_prose(member)}"
+            value = _double(str(member.value))
+            yield f"### {member.name}\n\n```python\n{member.name} = {value}\n```\n\n{_prose(member)}"
 
 
 def _class(item: griffe.Class) -> str:
@@ -62,7 +68,8 @@ def _class(item: griffe.Class) -> str:
     start = item.members.get("__init__")
     given = {parameter.name for parameter in start.parameters} if isinstance(start, griffe.Function) else set()
     fields = [row for row in _fields(item) if row[0].strip("`") not in given or row[3]]
-    parts = [f"### {item.name}\n\n```python\nclass {item.name}{bases}\n```\n", _prose(item)]
+    in_table = not given and bool(fields)
+    parts = [f"### {item.name}\n\n```python\nclass {item.name}{bases}\n```\n", _prose(item, arguments=not in_table)]
     if isinstance(start, griffe.Function) and not start.is_alias:
         parts[0] = f"### {item.name}\n\n```python\n{_signature(start, item.name, bases)}\n```\n"
         parts.append(_prose(start))
@@ -77,20 +84,37 @@ def _class(item: griffe.Class) -> str:
 
 def _fields(item: griffe.Class) -> list[list[str]]:
     rows = []
+    described = _described(item)
     for member in item.members.values():
         if member.name.startswith("_") or not isinstance(member, griffe.Attribute):
             continue
         kind = code(str(member.annotation)) if member.annotation is not None else ""
-        is_plain = member.value is not None and not str(member.value).startswith("field(")
+        is_plain = (
+            member.value is not None and str(member.value) != member.name and not str(member.value).startswith("field(")
+        )
         rows.append(
             [
                 code(member.name),
                 kind.replace("ClassVar[str]", "str"),
-                code(str(member.value)) if is_plain and "property" not in member.labels else "",
-                cell(_plain(member.docstring.value)) if member.docstring else "",
+                code(_double(str(member.value))) if is_plain and "property" not in member.labels else "",
+                cell(_plain(member.docstring.value)) if member.docstring else described.get(member.name, ""),
             ]
         )
     return rows
+
+
+def _described(item: griffe.Class) -> dict[str, str]:
+    """What ``Args:`` says of each; several may be said together."""
+    block = _ARGUMENTS.search(item.docstring.value) if item.docstring else None
+    if block is None:
+        return {}
+    said = re.findall(r"^    (\w+(?:, \w+)*): (.+\n?(?:     +.+\n?)*)", block[1], re.MULTILINE)
+    return {name: cell(_plain(text)) for names, text in said for name in names.split(", ")}
+
+
+def _double(text: str) -> str:
+    """Code with the quotes that people write."""
+    return text if '"' in text else text.replace("'", '"')
 
 
 def _function(item: griffe.Function) -> str:
@@ -102,16 +126,15 @@ def _signature(item: griffe.Function, name: str, bases: str | None = None) -> st
     for parameter in item.parameters:
         if parameter.name in ("self", "cls"):
             continue
-        prefix = {"variadic positional": "*", "variadic keyword": "**"}.get(
-            str(getattr(parameter.kind, "value", "")), ""
-        )
+        prefix = _STARS.get(parameter.kind, "") if parameter.kind is not None else ""
         starred = starred or prefix == "*"
         if parameter.kind is griffe.ParameterKind.keyword_only and not starred:
             given.append("*")
             starred = True
         kind = f": {parameter.annotation}" if parameter.annotation is not None else ""
         default = parameter.default if not prefix else None
-        equals = "" if default is None else f" = {default}" if kind else f"={default}"
+        value = _double(str(default))
+        equals = "" if default is None else f" = {value}" if kind else f"={value}"
         given.append(f"{prefix}{parameter.name}{kind}{equals}")
     returns = f" -> {item.returns}" if item.returns is not None and bases is None else ""
     word = "class " if bases is not None else "def "
@@ -122,7 +145,7 @@ def _signature(item: griffe.Function, name: str, bases: str | None = None) -> st
     return f"{word}{name}(\n{inner}){returns}"
 
 
-def _prose(item: griffe.Object | griffe.Alias) -> str:
+def _prose(item: griffe.Object | griffe.Alias, *, arguments: bool = True) -> str:
     """A docstring as Markdown: text, then arguments, results and errors as lists."""
     if item.docstring is None:
         return ""
@@ -131,9 +154,8 @@ def _prose(item: griffe.Object | griffe.Alias) -> str:
         if section.kind is griffe.DocstringSectionKind.text:
             parts.append(_text(section.value))
         elif section.kind in (griffe.DocstringSectionKind.parameters, griffe.DocstringSectionKind.attributes):
-            parts.append(
-                "".join(f"* {code(one.name.rstrip(','))}: {_plain(one.description)}\n" for one in section.value)
-            )
+            lines = (f"* {code(one.name.rstrip(','))}: {_plain(one.description)}\n" for one in section.value)
+            parts.append("".join(lines) if arguments else "")
         elif section.kind in (griffe.DocstringSectionKind.returns, griffe.DocstringSectionKind.yields):
             said = _RESULT.search(item.docstring.value)
             parts.append(f"Gives: {_plain(said[1])}\n" if said else "")
