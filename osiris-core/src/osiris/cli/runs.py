@@ -99,6 +99,8 @@ def show(
     else:
         _write_unfinished(found)
     _write_fingerprints(found.plan_facts())
+    if result is None and found.info.status == "interrupted":  # last: what one wants to do now
+        write_way_on(found.id)
 
 
 def _write_fingerprints(facts: Mapping[str, Any]) -> None:
@@ -133,8 +135,6 @@ def _write_unfinished(session: Session) -> None:
     done = events["step_complete"]
     write(f"{session.info.status}: {figures.count(done, 'step')} finished, {events['step_start'] - done} not")
     write(f"session: {nearby(session.dir)}")
-    if session.info.status == "interrupted":
-        write_way_on(session.id)
 
 
 def _local(started: str) -> str:
