@@ -151,7 +151,8 @@ class TestWriter(MySql, WriterContract):
 
     @pytest.fixture
     def config(self) -> dict[str, Any]:
-        return {"connection": "@mysql.main", "table": "place", "primary_key": ["id"]}
+        # What is held is a statement's rows.
+        return {"connection": "@mysql.main", "table": "place", "primary_key": ["id"], "batch_rows": 5_000}
 
     @pytest.fixture
     def failing_config(self) -> dict[str, Any]:
