@@ -41,6 +41,7 @@ def of_kind(kind: str) -> list[Wrong]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a pytest of its own, with hundreds of tests
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_rule_is_seen_to_fail(kind, pytester, monkeypatch):
     right, role, suite, _ = KINDS[kind]
