@@ -8,10 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import osiris.core.errors
 from docs.generator.sites import CODE, Site, Source, find_sites, renamed
 from docs.generator.tables import cell, code, table
-
-import osiris.core.errors
 from osiris.core.errors import InvalidPipelineError, OsirisError
 
 __all__ = ["describe", "read_sites"]

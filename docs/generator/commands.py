@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from docs.generator.tables import cell, code, table
 from typer.main import get_command
 
+from docs.generator.tables import cell, code, table
 from osiris.cli.group import COMMANDS
 from osiris.cli.main import PROGRAM, app
 

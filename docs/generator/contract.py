@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import griffe
+
 from docs.generator.tables import cell, code, table
 
 __all__ = ["MODULES", "describe"]

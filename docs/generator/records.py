@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from docs.generator.tables import code, table
-
 from osiris.core.events.schema import KNOWN_EVENTS, KNOWN_METRICS, load_schema
 
 __all__ = ["describe"]
