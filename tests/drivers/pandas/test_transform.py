@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError, RunCancelledError
 from osiris.drivers.pandas.config import TransformConfig
 from osiris.drivers.pandas.transform import Transform
+from osiris.testing import RecordingStepContext
 
 TABLE = pa.table(
     {
@@ -178,7 +178,7 @@ def test_arguments_are_checked_before_the_call(ctx: Any, signature: str, inputs:
 
 def test_two_folders_may_have_modules_of_one_name(ctx: Any, tmp_path: Path) -> None:
     before = (list(sys.path), set(sys.modules))
-    contexts = [replace(ctx, base_dir=tmp_path / name) for name in ("one", "two")]
+    contexts = [RecordingStepContext(tmp_path / name) for name in ("one", "two")]
     for number, each in enumerate(contexts):
         module(each, "from neighbour_xyz import NUMBER\ndef f(df):\n    return df.assign(n=NUMBER)\n")
         module(each, f"NUMBER = {number}\n", "neighbour_xyz.py")
