@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 OSIRIS = Path(sys.executable).with_name("osiris")
 
@@ -70,3 +73,13 @@ def test_every_example_is_run_here(root):
     found = {path.name for path in (root / "examples").iterdir() if not path.name.startswith(("__", "."))}
     with_their_drivers_tests = {"mysql", "supabase"}
     assert found - with_their_drivers_tests == {"custom_adapter.py", "custom_driver.py", "demo", "quickstart"}
+
+
+def test_the_schema_for_editors_takes_every_example(root):
+    schema = json.loads(run(root, OSIRIS, "schema"))
+    check = jsonschema.Draft202012Validator(schema)
+    pipelines = sorted((root / "examples").glob("*/pipeline.yaml"))
+    assert len(pipelines) >= 4
+    for pipeline in pipelines:
+        found = [error.message for error in check.iter_errors(yaml.safe_load(pipeline.read_text(encoding="utf-8")))]
+        assert found == [], pipeline

@@ -5,7 +5,16 @@ from __future__ import annotations
 import codecs
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from osiris.drivers.filesystem.type_names import check_type_name
 
@@ -59,7 +68,10 @@ Compression = Annotated[
     Literal["infer", "none", "gzip", "gz", "bz2", "bzip2", "xz", "lzma", "zstd", "zst"],
     BeforeValidator(_no_compression),
 ]
-Names = Annotated[list[str], BeforeValidator(_as_list)]
+# What may be written, for editors: one text stands for a list of one.
+_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Names = Annotated[list[str], BeforeValidator(_as_list), WithJsonSchema(_ONE_OR_MORE)]
+Paths = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)]
 Types = Annotated[dict[str, str] | str | None, AfterValidator(_known_types)]
 
 _TYPES_TEXT = (
@@ -87,7 +99,7 @@ class FilesystemConnection(_Options):
 
 
 class _Reading(_Options):
-    path: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)] = Field(description=_READ_PATH_TEXT)
+    path: Paths = Field(description=_READ_PATH_TEXT)
     connection: str | None = Field(None, description=_CONNECTION_TEXT)
     columns: Names | None = Field(None, description="The columns to read, in this order; all when not given.")
     limit: int | None = Field(None, ge=0, description="Read at most so many rows.")
