@@ -48,7 +48,7 @@ def test_metadata_is_complete(distribution, root):
 
 def test_types_are_shipped(distribution):
     portions = {module.parent for module in distribution.modules}
-    tops = {folder for folder in portions if folder.parent not in portions}
+    tops = {folder for folder in portions if portions.isdisjoint(folder.parents)}
     assert tops
     for folder in tops:
         assert (folder / "py.typed").exists(), folder
