@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from osiris.core.one_or_more import OneOrMore
 
 __all__ = ["DuckdbConnection", "ExtractorConfig", "ProcessorConfig", "WriterConfig"]
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-Names = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list), Field(min_length=1)]
+Names = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), OneOrMore()]
 """One name, or a list of names."""
 
 Sql = Annotated[str, Field(min_length=1, pattern=r"\S")]
@@ -35,7 +33,7 @@ class ProcessorConfig(_Config):
     """Options of ``duckdb.processor``."""
 
     query: Sql = Field(description="The SELECT that gives the output; every input is a table of its name")
-    setup: Annotated[list[Sql], BeforeValidator(_as_list)] = Field(
+    setup: Annotated[list[Sql], OneOrMore()] = Field(
         [],
         description="Statements to run before the query, in order: macros, temporary tables, ATTACH, SET",
     )

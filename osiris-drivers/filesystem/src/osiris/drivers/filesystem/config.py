@@ -12,10 +12,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    WithJsonSchema,
     model_validator,
 )
 
+from osiris.core.one_or_more import OneOrMore
 from osiris.drivers.filesystem.type_names import check_type_name
 
 __all__ = [
@@ -48,10 +48,6 @@ def _known_encoding(value: str) -> str:
     return value
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 def _no_compression(value: Any) -> Any:
     return "none" if value is None else value
 
@@ -68,10 +64,8 @@ Compression = Annotated[
     Literal["infer", "none", "gzip", "gz", "bz2", "bzip2", "xz", "lzma", "zstd", "zst"],
     BeforeValidator(_no_compression),
 ]
-# What may be written, for editors: one text stands for a list of one.
-_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-Names = Annotated[list[str], BeforeValidator(_as_list), WithJsonSchema(_ONE_OR_MORE)]
-Paths = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)]
+Names = Annotated[list[str], OneOrMore()]
+Paths = Annotated[list[str], Field(min_length=1), OneOrMore()]
 Types = Annotated[dict[str, str] | str | None, AfterValidator(_known_types)]
 
 _TYPES_TEXT = (
@@ -122,7 +116,7 @@ class CsvExtractorConfig(_Reading):
     sample_rows: int | None = Field(
         None, ge=1, description="Guess from so many rows; when not given from the first block, about 8 MB."
     )
-    parse_dates: Annotated[list[str] | bool, BeforeValidator(_as_list)] = Field(
+    parse_dates: Names | bool = Field(
         [], description="Columns of dates or timestamps in any ISO form (also with T, Z, offset)."
     )
     na_values: Names = Field([], description="Further unquoted texts that mean NULL, as `NA`.")

@@ -17,14 +17,12 @@ from pydantic import (
     model_validator,
 )
 
+from osiris.core.one_or_more import OneOrMore
+
 __all__ = ["ExtractorConfig", "MySqlConnection", "MySqlTls"]
 
 _CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8"})
 _SCHEMES = frozenset({"mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"})
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 def _as_text(value: object) -> object:
@@ -33,7 +31,7 @@ def _as_text(value: object) -> object:
 
 
 Name = Annotated[str, Field(min_length=1)]
-Names = Annotated[list[Name], BeforeValidator(_as_list), Field(min_length=1)]
+Names = Annotated[list[Name], Field(min_length=1), OneOrMore()]
 """One name, or a list of names."""
 
 Sql = Annotated[str, Field(min_length=1, pattern=r"\S")]

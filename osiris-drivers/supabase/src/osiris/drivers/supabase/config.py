@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from osiris.core.one_or_more import OneOrMore
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
 
 __all__ = ["ExtractorConfig", "Filter", "Order", "SupabaseConnection", "Transport", "WriterConfig"]
 
 Transport = Literal["auto", "rest", "postgres"]
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str | dict) else value
-
-
 Name = Annotated[str, Field(min_length=1)]
-Names = Annotated[list[Name], BeforeValidator(_as_list), Field(min_length=1)]
+Names = Annotated[list[Name], Field(min_length=1), OneOrMore()]
 """One name, or a list of names."""
 
 
@@ -153,6 +154,10 @@ class Order(_Config):
         """Whether NULL comes before all values."""
         return self.descending if self.nulls is None else self.nulls == "first"
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
 
 def _as_order(value: object) -> object:
     if not isinstance(value, str):
@@ -182,10 +187,10 @@ class ExtractorConfig(_StepConfig):
         default=None, description="The SELECT to read, instead of `table`; only over postgres"
     )
     columns: Names | None = Field(default=None, description="Which columns of `table`, in this order; default all")
-    filters: Annotated[list[Filter], BeforeValidator(_as_list)] = Field(
+    filters: Annotated[list[Filter], OneOrMore()] = Field(
         default_factory=list, description="Conditions on the rows of `table`, all of which have to hold"
     )
-    order: Annotated[list[Annotated[Order, BeforeValidator(_as_order)]], BeforeValidator(_as_list)] = Field(
+    order: Annotated[list[Annotated[Order, BeforeValidator(_as_order)]], OneOrMore()] = Field(
         default_factory=list, description="How to sort `table`: `name`, `name desc`, or `{column, descending, nulls}`"
     )
     limit: int | None = Field(default=None, ge=0, description="At most so many rows")
