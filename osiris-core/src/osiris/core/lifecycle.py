@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -96,6 +96,9 @@ class _Run:
         adapter, _ = self._guarded(make, None)
         if adapter is not None:
             self.adapter = adapter
+        if "execute" in self.phases_ms:
+            # It began there: a writer may have committed without our hearing of it, and is asked before it writes here.
+            self.context.options = replace(self.context.options, resume=True)
 
     def _phase(self, name: str, work: Callable[[], T], nothing: T) -> T:
         self.context.log_event(f"{name}_start")
