@@ -15,6 +15,7 @@ Names = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)
 """One name, or a list of names."""
 
 Sql = Annotated[str, Field(min_length=1, pattern=r"\S")]
+MemoryLimit = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*[KMGTkmgt]?i?[Bb]\s*$")]
 
 
 class _Config(BaseModel):
@@ -37,9 +38,8 @@ class ProcessorConfig(_Config):
         [],
         description="Statements to run before the query, in order: macros, temporary tables, ATTACH, SET",
     )
-    memory_limit: str | None = Field(
+    memory_limit: MemoryLimit | None = Field(
         default=None,
-        pattern=r"^\s*\d+(\.\d+)?\s*[KMGTkmgt]?i?[Bb]\s*$",
         description="Memory that DuckDB may use before it spills to disk, as `2GB`; default 80 % of the machine's",
     )
     threads: int | None = Field(default=None, ge=1, le=1024, description="Threads of the query; default one per core")
@@ -74,6 +74,11 @@ class _DatabaseConfig(_Config):
     connection: str | None = Field(default=None, description="A connection of family duckdb, as `@duckdb.main`")
     database: str | None = Field(
         default=None, min_length=1, description="The database file, instead of a connection; relative to the pipeline"
+    )
+    memory_limit: MemoryLimit | None = Field(
+        default=None,
+        description="Memory that DuckDB may keep pages of the file and rows in, as `500MB`; default 80 % of the "
+        "machine's",
     )
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ class Extractor(Driver):
             DriverError: ``duckdb.*``; ``duckdb.locked`` is retryable.
         """
         options = ExtractorConfig.model_validate(config)
-        self._session = session = DatabaseFile.of(options.database, ctx).open(ctx)
+        self._session = session = DatabaseFile.of(options.database, ctx).open(ctx, memory_limit=options.memory_limit)
         session.execute("BEGIN TRANSACTION READ ONLY")
         query = exact_select(session, _select(session, options))
         return {"df": stream(session, query, finish=session.close)}

@@ -18,7 +18,7 @@ from typing import Any
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.duckdb.config import DuckdbConnection
-from osiris.drivers.duckdb.database import OpenError, Session, connect
+from osiris.drivers.duckdb.database import OpenError, Session, connect, quote_text
 
 __all__ = ["DatabaseFile", "is_open_for_reading"]
 
@@ -71,12 +71,16 @@ class DatabaseFile:
         connection = DuckdbConnection.model_validate(known)
         return cls(ctx.resolve_path(connection.path).resolve(), connection.read_only)
 
-    def open(self, ctx: StepContext, *, write: bool = False, wait: float = WAIT_SECONDS) -> Session:
+    def open(
+        self, ctx: StepContext, *, write: bool = False, memory_limit: str | None = None, wait: float = WAIT_SECONDS
+    ) -> Session:
         """A session of its own on the file.
 
         Args:
             ctx: The step's.
             write: Whether it will write; the file is created where it is missing.
+            memory_limit: What DuckDB may take, in its own form; of all sessions on the file, as it keeps one store
+                of pages for them.
             wait: Seconds to wait for readers of this process, where they keep a writer out.
 
         Raises:
@@ -98,6 +102,8 @@ class DatabaseFile:
         session = Session(cursor, ctx, release=lambda: _release(key))
         session.execute("SET TimeZone = 'UTC'")  # the same result on every machine
         session.execute("SET python_enable_replacements = false")
+        if memory_limit is not None:
+            session.execute(f"SET memory_limit = {quote_text(memory_limit.strip())}")
         return session
 
     def make_folder(self) -> None:

@@ -119,7 +119,7 @@ def _refuse_twins(dataset: Dataset) -> None:
 def _write(
     file: DatabaseFile, table: TableName, options: WriterConfig, name: str, dataset: Dataset, ctx: StepContext
 ) -> int:
-    session: Session = file.open(ctx, write=True)
+    session: Session = file.open(ctx, write=True, memory_limit=options.memory_limit)
     try:
         session.register("osiris_input", exact_reader(session, dataset, name))
         will_fail = not options.create_if_missing and not exists(session, table)
