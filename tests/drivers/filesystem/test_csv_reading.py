@@ -149,11 +149,35 @@ def test_relative_paths_begin_at_the_connection(step):
     assert rows(step.read("csv", "in.csv")) == [[1]]
 
 
+def test_no_path_leads_out_of_the_connection(step, raises):
+    path = step.file("data/in.csv", "a\n1\n")
+    step.file("other/in.csv", "a\n2\n")
+    for base in ("data", str(path.parent), f"file://{path.parent}/"):
+        step.connection = {"base_dir": base}
+        for inside in ("in.csv", str(path), f"file://{path}"):
+            assert rows(step.read("csv", inside)) == [[1]]
+        for outside in (
+            "../other/in.csv",
+            "x/../in.csv",
+            str(step.base_dir / "other/in.csv"),
+            f"file://{step.base_dir}/other/in.csv",
+            f"{path.parent}/../other/in.csv",
+            f"{path.parent}-2/in.csv",
+            "memory://bucket/in.csv",
+        ):
+            error = raises("filesystem.outside_base", step.read, "csv", outside)
+            assert error.facts["path"] == outside
+    step.connection = {"base_dir": "memory://bucket/a"}
+    for outside in ("memory://bucket/b.csv", "memory://bucket/ab/c.csv", "../b.csv", str(path), f"file://{path}"):
+        raises("filesystem.outside_base", step.read, "csv", outside)
+
+
 def test_urls(step):
     step.write("csv", pa.table({"a": [1, 2]}), "memory://bucket/x/in.csv")
     assert rows(step.read("csv", "memory://bucket/x/*.csv")) == [[1], [2]]
     step.connection = {"base_dir": "memory://bucket"}
     assert rows(step.read("csv", "x/in.csv")) == [[1], [2]]
+    step.connection = None
     path = step.file("in.csv", "a\n1\n")
     assert rows(step.read("csv", f"file://{path}")) == [[1]]
 

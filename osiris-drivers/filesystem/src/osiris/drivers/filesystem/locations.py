@@ -61,23 +61,33 @@ def locate(path: str, ctx: StepContext) -> Location:
     """Where ``path`` is. Relative ones begin at the connection's ``base_dir``, else at the pipeline's folder.
 
     Raises:
-        DriverError: ``filesystem.outside_base``: a relative path goes up, perhaps out of the connection's ``base_dir``.
+        DriverError: ``filesystem.outside_base``: the path leads, or might lead, out of the connection's ``base_dir``.
     """
     connection: Mapping[str, Any] = ctx.connection or {}
-    text = path
     base = str(connection.get("base_dir") or "")
-    if base and not _is_absolute(path):
-        # Part of it may be a param's value. Not "a/../b" either: where `a` is a link, that is elsewhere.
-        if ".." in PurePosixPath(path).parts:
-            raise DriverError(
-                f"{path!r} goes up from {base}, where the paths of its connection begin",
-                hint="leave `..` out; to read or write elsewhere, write the absolute path",
-                code="filesystem.outside_base",
-                path=path,
-                base_dir=base,
-            )
-        text = f"{base.rstrip('/')}/{path}" if _URL.match(base) else str(Path(base).expanduser() / path)
+    if not base:
+        return _placed(path, connection, ctx)
+    text = path if _is_absolute(path) else f"{base.rstrip('/')}/{path}"
+    # Part of it may be a param's value. Not "a/../b" either: where `a` is a link, that is elsewhere.
+    if ".." in PurePosixPath(path).parts or not _is_below(base, text, ctx):
+        raise DriverError(
+            f"{path!r} leads out of {base}, where the paths of its connection begin",
+            hint="write a path below it; to read or write elsewhere, use no connection or another",
+            code="filesystem.outside_base",
+            path=path,
+            base_dir=base,
+        )
     return _placed(text, connection, ctx)
+
+
+def _is_below(base: str, text: str, ctx: StepContext) -> bool:
+    if _URL.match(base) and not base.startswith("file://"):
+        return text.startswith(f"{base.rstrip('/')}/")
+    place = text.removeprefix("file://")
+    if _URL.match(place):
+        return False
+    folder = ctx.resolve_path(Path(base.removeprefix("file://")).expanduser())
+    return ctx.resolve_path(Path(place).expanduser()).is_relative_to(folder)
 
 
 def _placed(text: str, connection: Mapping[str, Any], ctx: StepContext) -> Location:
