@@ -18,7 +18,7 @@ from osiris.core.execution_adapter import ExecutionContext, RunOptions
 from osiris.core.lifecycle import run_pipeline
 from osiris.core.manifest import manifest_from_dict
 from osiris.core.planning import make_plan
-from osiris.core.privacy import make_private, make_private_folder
+from osiris.core.privacy import make_private, make_private_folder, write_private
 from osiris.core.session import Session
 
 Register = Callable[..., None]
@@ -192,3 +192,10 @@ def test_connections_of_a_new_project_are_private(tmp_path: Path, umask: int) ->
     (tmp_path / "demo" / "osiris_connections.yaml").chmod(0o640)
     assert main(["init", str(tmp_path / "demo"), "--force"]) == 0
     assert mode(tmp_path / "demo" / "osiris_connections.yaml") == 0o640  # the user's own decision stays
+
+
+def test_a_file_is_written_for_its_owner_only(tmp_path: Path, umask: int) -> None:
+    write_private(tmp_path / "note", "first, and longer")
+    write_private(tmp_path / "note", "grüße")
+    assert (tmp_path / "note").read_text(encoding="utf-8") == "grüße"
+    assert mode(tmp_path / "note") == 0o600

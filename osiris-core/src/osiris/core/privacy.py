@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["make_private", "make_private_folder"]
+__all__ = ["make_private", "make_private_folder", "write_private"]
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -26,6 +26,16 @@ def make_private_folder(folder: Path) -> None:
             if missing[-1].parent == missing[-1]:
                 raise
             missing.append(missing[-1].parent)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file for its owner only, in place of what was there.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def make_private(folder: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from osiris.core.cancellation import Cancellation
 from osiris.core.errors import ExecutionError
+from osiris.core.privacy import write_private
 
 __all__ = ["Elsewhere"]
 
@@ -51,7 +52,7 @@ class Elsewhere:
         told = {"place": place, "seconds": patience + _MARGIN, "facts": dict(facts or {})}
         try:
             draft.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps(told), encoding="utf-8")
+            write_private(draft, json.dumps(told))
             draft.replace(self._path)
         except OSError as error:
             raise ExecutionError(

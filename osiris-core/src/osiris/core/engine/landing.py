@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from osiris.core.errors import CollectError
+from osiris.core.privacy import write_private
 
 __all__ = ["Landing"]
 
@@ -103,7 +104,7 @@ class Landing:
     def _note(self, told: Mapping[str, Any]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_name(f"{_FILE}.part")
-        draft.write_text(json.dumps(told), encoding="utf-8")
+        write_private(draft, json.dumps(told))
         draft.replace(self._path)
 
     def _read(self) -> dict[str, Any]:
