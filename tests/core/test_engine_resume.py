@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ import pyarrow as pa
 import pytest
 
 from osiris.core import engine
+from osiris.core.cancellation import Cancellation
 from osiris.core.dataset import Dataset
 from osiris.core.engine import RunReport
-from osiris.core.errors import DriverError, OsirisError, UsageError
+from osiris.core.errors import DriverError, OsirisError, RunCancelledError, UsageError
 from osiris.core.execution_adapter import ExecutionContext, RunOptions
 from osiris.core.process import held
 
@@ -317,3 +320,17 @@ def test_two_engines_do_not_run_in_one_folder(tmp_path, source, passing, table):
         _, error, _ = run(tmp_path, chain(checkpoint=False), resume=False)
     assert isinstance(error, UsageError)
     assert (error.code, source.runs) == ("session.in_use", 0)
+
+
+def test_a_stop_is_heard_while_another_engine_is_waited_for(tmp_path, source, passing, table):
+    run(tmp_path, chain(checkpoint=False), resume=False)
+    cancellation = Cancellation()
+    context = ExecutionContext("run", tmp_path, options=RunOptions(resume=True), cancellation=cancellation)
+    prepared = engine.prepare(chain(checkpoint=False), context)
+    stopper = threading.Timer(0.1, cancellation.request)
+    stopper.start()
+    begun = time.monotonic()
+    with held(tmp_path / "engine.lock"), pytest.raises(RunCancelledError):
+        engine.run(prepared, context)
+    stopper.join()
+    assert time.monotonic() - begun < 15, "it waited for the other to the end"

@@ -63,6 +63,11 @@ class Cancellation:
                 self._event = threading.Event()
         return self._event.wait(timeout)
 
+    def pause(self, seconds: float) -> None:
+        """Let ``seconds`` pass; raises :class:`RunCancelledError` as soon as somebody asks to stop."""
+        self.wait(seconds)
+        self.raise_if_requested()
+
     def raise_if_requested(self) -> None:
         """Raise :class:`RunCancelledError` if somebody asked to stop."""
         if self._requested:

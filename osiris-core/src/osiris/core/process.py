@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,12 +81,13 @@ def started_at(pid: int) -> float | None:
 
 
 @contextmanager
-def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
+def held(path: Path, *, patience: float = 0.0, pause: Callable[[float], object] = time.sleep) -> Iterator[None]:
     """Hold a lock file while the block runs: one process at a time, and none that has died.
 
     Args:
         path: The file; made where it is missing. It stays, because removing it would let two in.
         patience: Seconds to wait for whoever holds it.
+        pause: Lets seconds pass meanwhile; what it raises ends the waiting.
 
     Raises:
         UsageError: Somebody else holds it (code ``session.in_use``).
@@ -112,7 +113,7 @@ def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
                     code="session.in_use",
                     path=str(path.parent),
                 )
-            time.sleep(0.02)
+            pause(0.02)
         yield
     finally:
         os.close(file)

@@ -70,7 +70,8 @@ def run(prepared: PreparedRun, context: EventDoor, report: RunReport | None = No
     store = DatasetStore(temp_root / "store", budget, plan.limits.disk)
     fingerprints = step_fingerprints(plan, driver_versions(plan))
     try:
-        with held(settings.session_dir / "engine.lock", patience=_LOCK_PATIENCE if settings.options.resume else 0.0):
+        patience = _LOCK_PATIENCE if settings.options.resume else 0.0
+        with held(settings.session_dir / "engine.lock", patience=patience, pause=settings.cancellation.pause):
             Elsewhere(settings.session_dir).wait(settings.cancellation, context.log_event)
             Landing(settings.session_dir).finish()
             if temp_root.exists():  # of a run that was killed
