@@ -111,6 +111,12 @@ def test_needs_are_closed_and_pinned() -> None:
     assert needs.missing({**there, "pyarrow": "1.0"}) == [needs.pins["pyarrow"]]
 
 
+def test_a_need_that_is_no_requirement_is_named() -> None:
+    with pytest.raises(PrepareError, match="'tiny need' among its needs") as caught:
+        find_needs(["osiris-core"], extra=["tiny need"])
+    assert caught.value.code == "e2b.cannot_pack"
+
+
 def test_what_is_missing_is_installed(rogue: Path, run: InSandbox, tmp_path: Path) -> None:
     """The bad driver's package now needs another one, which the sandbox does not have and pip finds."""
     facts = rogue / "rogue_osiris-1.0.dist-info" / "METADATA"

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -415,6 +415,12 @@ def nursery() -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def kill_if_there(child: int) -> None:
+    """SIGKILL, unless the child ended by itself in the moment before."""
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+
+
 def attempt_to_write(nursery: subprocess.Popen[str], arguments: str, patience: float | None) -> int:
     """The exit code of a write that is killed after ``patience`` seconds, unless it was done before."""
     assert nursery.stdin is not None
@@ -422,7 +428,7 @@ def attempt_to_write(nursery: subprocess.Popen[str], arguments: str, patience: f
     nursery.stdin.write(f"{arguments}\n")
     nursery.stdin.flush()
     child = int(nursery.stdout.readline())
-    killer = threading.Timer(patience or 0, lambda: os.kill(child, signal.SIGKILL))
+    killer = threading.Timer(patience or 0, kill_if_there, [child])
     if patience is not None:
         killer.start()
     code = int(nursery.stdout.readline())

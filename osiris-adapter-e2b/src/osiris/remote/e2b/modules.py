@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from osiris.core.parsing import parse_python
+
 __all__ = ["Modules", "find_modules", "named_functions"]
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
@@ -102,7 +104,7 @@ def _files(place: Path) -> Iterator[Path]:
 def _imported(file: Path) -> set[str]:
     """The top-level names that a file imports, wherever in it."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = parse_python(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return set()
     names: set[str] = set()

@@ -6,14 +6,18 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
+from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from osiris.core.errors import PrepareError
+from osiris.core.parsing import read_requirement
 from osiris.remote.e2b.wheels import Wheel, installed, is_pure, pack_wheel
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 __all__ = ["Needs", "find_needs", "python_version", "sandbox_markers"]
 
@@ -71,13 +75,13 @@ def find_needs(distributions: Iterable[str], extra: Iterable[str] = ()) -> Needs
         extra: Requirements beside theirs, as drivers state them.
 
     Raises:
-        PrepareError: One is not installed here, or cannot be packed.
+        PrepareError: One is not installed here, or cannot be packed; one of ``extra`` is no requirement.
     """
     own = {str(canonicalize_name(name)): name for name in distributions}
     travelling: dict[str, Wheel] = {}
     pins: dict[str, str] = {}
     allowed: dict[str, SpecifierSet] = {}
-    todo = [Requirement(name) for name in own.values()] + [Requirement(text) for text in extra]
+    todo = [_stated(text) for text in (*own.values(), *extra)]
     seen: set[tuple[str, frozenset[str]]] = set()
     while todo:
         wanted = todo.pop()
@@ -103,6 +107,18 @@ def find_needs(distributions: Iterable[str], extra: Iterable[str] = ()) -> Needs
     return Needs(tuple(travelling[name] for name in sorted(travelling)), pins, allowed)
 
 
+def _stated(text: str) -> Requirement:
+    requirement = read_requirement(text)
+    if requirement is None:
+        raise PrepareError(
+            f"a driver of this pipeline states {text!r} among its needs, which is no requirement",
+            hint="osiris plugins check says which; its authors should write it as pip takes it",
+            code="e2b.cannot_pack",
+            need=text,
+        )
+    return requirement
+
+
 def _is_ours(distribution: metadata.Distribution) -> bool:
     """Whether pip would not find this very version anywhere: it is installed from a folder or a file."""
     return distribution.read_text("direct_url.json") is not None
@@ -110,9 +126,8 @@ def _is_ours(distribution: metadata.Distribution) -> bool:
 
 def _requirements(distribution: metadata.Distribution, extras: Iterable[str]) -> Iterator[Requirement]:
     for text in distribution.requires or ():
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:  # what pip itself could not read did not matter here either
+        requirement = read_requirement(text)
+        if requirement is None:  # what pip itself could not read did not matter here either
             continue
         markers = [{**sandbox_markers(), "extra": extra} for extra in ("", *extras)]
         if requirement.marker is None or any(requirement.marker.evaluate(values) for values in markers):

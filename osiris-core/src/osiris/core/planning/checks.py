@@ -10,6 +10,7 @@ from osiris.core.errors import ConnectionConfigError, PluginError, Problem
 from osiris.core.manifest.model import Manifest
 from osiris.core.manifest.references import has_secret
 from osiris.core.manifest.report import describe, format_path
+from osiris.core.parsing import read_requirement
 from osiris.core.planning.findings import Findings
 from osiris.core.planning.models import Mismatch, check_model, load_model
 from osiris.core.planning.secrets import find_secrets
@@ -91,13 +92,10 @@ def check_requires(manifest: Manifest, installed: Installed | None, findings: Fi
     """Check that everything under ``requires`` is a requirement, installed, and of a right version."""
     if not manifest.requires:
         return
-    from packaging.requirements import InvalidRequirement, Requirement
-
     for index, text in enumerate(manifest.requires):
         path = ("requires", index)
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
+        requirement = read_requirement(text)
+        if requirement is None:
             findings.note("plan.requires", f"{text!r} is not a requirement", path, "as osiris-driver-mysql>=1,<2")
             continue
         if installed is None or (requirement.marker is not None and not requirement.marker.evaluate()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from osiris.core.errors import PluginVersionError
+from osiris.core.parsing import read_requirement
 from osiris.core.plugins.distributions import PluginEntry
 
 __all__ = ["check_fence", "stated_range"]
@@ -28,13 +29,10 @@ def check_fence(entry: PluginEntry, core: str) -> str | None:
     lines = [line for line in entry.requires if _ON_CORE.match(line)]
     if lines and all(_plainly_within(line, core) for line in lines):
         return None
-    from packaging.requirements import InvalidRequirement, Requirement
-
     bounded = False
     for line in lines:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
+        requirement = read_requirement(line)
+        if requirement is None:
             return f"{entry.owner}: its requirement {line!r} cannot be read"
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -52,15 +50,12 @@ def check_fence(entry: PluginEntry, core: str) -> str | None:
 
 def stated_range(entry: PluginEntry) -> str | None:
     """What the plugin's distribution requires of osiris-core, as ``>=1.0,<2``; None where it says nothing of it."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
     parts: list[str] = []
     for line in entry.requires:
         if not _ON_CORE.match(line):
             continue
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
+        requirement = read_requirement(line)
+        if requirement is None:
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             parts += [str(requirement.specifier)] if requirement.specifier else []

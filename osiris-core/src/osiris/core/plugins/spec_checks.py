@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import PluginError
 from osiris.core.execution_adapter import AdapterSpec
+from osiris.core.parsing import read_requirement
 from osiris.core.plugins.distributions import PluginEntry
 from osiris.core.plugins.findings import Finding, Subject
 from osiris.core.plugins.loading import broken, load_object, misfit
@@ -193,10 +194,6 @@ def _check_shape(subject: Subject, spec: DriverSpec) -> Iterator[Finding]:
 
 
 def _check_needs(subject: Subject, needs: tuple[str, ...]) -> Iterator[Finding]:
-    from packaging.requirements import InvalidRequirement, Requirement
-
     for line in needs:
-        try:
-            Requirement(line)
-        except InvalidRequirement:
+        if read_requirement(line) is None:
             yield subject.wrong(f"{line!r} among its needs is no requirement", hint="write it as pip takes it")
