@@ -276,6 +276,40 @@ def test_another_process_locks_the_file(ctx: Any) -> None:
     assert len(read(ctx, table="t")) == 4
 
 
+RESTLESS = """
+import sys, threading
+import duckdb
+
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
+print("on", flush=True)
+while not over.is_set():
+    try:
+        duckdb.connect(sys.argv[1]).close()
+    except duckdb.IOException:
+        pass
+"""
+
+
+def test_another_process_that_opens_and_closes_the_file_all_the_time(ctx: Any) -> None:
+    """Its lock may be gone when we look for the reason, and our look must not keep it out for more than a moment."""
+    write(ctx, ONE)
+    path = str(ctx.base_dir / "x.duckdb")
+    told = []
+    with subprocess.Popen(
+        [sys.executable, "-c", RESTLESS, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "on\n"
+        for _ in range(200):
+            try:
+                files.DatabaseFile.of("x.duckdb", ctx).open(ctx, write=True).close()
+            except DriverError as error:
+                told.append(error.code)
+        other.communicate("")
+    assert set(told) <= {"duckdb.locked"}
+
+
 def test_what_cannot_be_opened(ctx: Any, tmp_path: Path) -> None:
     (tmp_path / "text.duckdb").write_text("not a database, but long enough to look at " * 200)
     for database, code in [

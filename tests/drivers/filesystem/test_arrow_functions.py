@@ -16,6 +16,7 @@ from osiris.drivers.filesystem import arrow_functions
 HERE = Path(arrow_functions.__file__).parent
 TEXT = pa.array(["-1.50", None, "abc.0", "", "-.x"])
 WITH_OPTIONS = {
+    "count_substring": (".",),
     "ends_with": (".0",),
     "find_substring": (".",),
     "match_substring": ("b",),

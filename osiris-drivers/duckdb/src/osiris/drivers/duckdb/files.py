@@ -25,6 +25,9 @@ __all__ = ["DatabaseFile", "is_open_for_reading"]
 WAIT_SECONDS = 60.0
 """How long a writer waits for the readers of the same process."""
 
+_PAUSES = (0.01, 0.02, 0.04)
+"""Seconds between attempts to open a file where no reason for the failure is to be seen."""
+
 _EMPTY_DATABASE = 3 * 4096
 """Bytes of the headers that every database file has."""
 
@@ -197,10 +200,16 @@ def _connect(path: Path, write: bool) -> Any:
             code="duckdb.not_found",
             path=str(path),
         )
-    try:
-        return connect(str(path), read_only=not write)
-    except OpenError as error:
-        raise _explained(path, write, error) from error
+    for pause in (*_PAUSES, None):
+        try:
+            return connect(str(path), read_only=not write)
+        except OpenError as error:
+            reason = _explained(path, write, error)
+            # What kept us out may be gone by the time one looks: another process has closed the file, or looked too.
+            if reason.code in ("duckdb.locked", "duckdb.permission") or pause is None:
+                raise reason from error
+            time.sleep(pause)
+    raise AssertionError("the last attempt gives or raises")
 
 
 def _explained(path: Path, write: bool, error: Exception) -> DriverError:

@@ -24,6 +24,7 @@ __all__ = ["cast"]
 _PYTHON_WORDS = {"and_": "and", "or_": "or"}
 # What stands behind the arguments of those that have any.
 _OPTIONS = {
+    "count_substring": "MatchSubstringOptions",
     "ends_with": "MatchSubstringOptions",
     "find_substring": "MatchSubstringOptions",
     "match_substring": "MatchSubstringOptions",

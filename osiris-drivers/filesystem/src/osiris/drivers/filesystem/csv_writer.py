@@ -11,11 +11,12 @@ from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.compression import choose_codec, compress
 from osiris.drivers.filesystem.config import CsvWriterConfig
+from osiris.drivers.filesystem.csv_formatter import CsvForm, CsvFormatter
 from osiris.drivers.filesystem.csv_layout import CsvLayout
-from osiris.drivers.filesystem.csv_quoting import CsvForm, CsvFormatter
 from osiris.drivers.filesystem.csv_reader import CsvReader
 from osiris.drivers.filesystem.csv_records import CsvFormat
 from osiris.drivers.filesystem.file_driver import FileWriter
+from osiris.drivers.filesystem.in_order import in_order
 from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.selection import select_columns
@@ -71,11 +72,12 @@ def _write(file: AtomicFile, data: Dataset, options: CsvWriterConfig, ctx: StepC
         out.write(encoder.encode(form.newline.encode()))
     if options.header and not tail:
         out.write(encoder.encode(formatter.header()))
-    for batch in data.batches():
+    batches = (batch for batch in data.batches() if batch.num_rows)
+    for count, pieces in in_order(lambda batch: (batch.num_rows, formatter.records(batch)), batches):
         ctx.raise_if_cancelled()
-        if batch.num_rows:
-            out.write(encoder.encode(formatter.records(batch)))
-            rows += batch.num_rows
+        for piece in pieces:
+            out.write(encoder.encode(piece))
+        rows += count
     if out is not file:
         out.close()
     return rows

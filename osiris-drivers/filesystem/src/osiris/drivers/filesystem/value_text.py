@@ -189,6 +189,8 @@ def _naive_text(array: pa.Array, form: str, column: str) -> pa.Array:
     if pc.all(whole).as_py() is not False:
         return pc.cast(pc.cast(array, pa.timestamp("s")), pa.string())
     full = pc.cast(array, pa.string())
+    if not pc.any(whole).as_py():
+        return full
     return pc.if_else(whole, pc.utf8_slice_codeunits(full, 0, -1 - _DIGITS[unit]), full)
 
 
