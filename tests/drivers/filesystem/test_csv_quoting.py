@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC
 
 import pyarrow as pa
 import pytest
@@ -47,6 +48,37 @@ def test_as_one_value_after_the_other(data: st.DataObject) -> None:
     first = data.draw(st.integers(0, rows - 1))
     arrays = [pa.array(column, kind).slice(first) for column, kind in zip(columns, kinds, strict=True)]
     assert written(arrays, form) == expected([column[first:] for column in columns], form)
+
+
+VALUES = {
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.float64(): st.floats() | st.sampled_from([0.0, -0.0, 1.0, 2.5, 0.1, 1e10, 1e-5]),
+    pa.float32(): st.floats(width=32) | st.sampled_from([3.0, 0.5]),
+    pa.decimal128(12, 2): st.decimals(-(10**9), 10**9, places=2),
+    pa.timestamp("us"): st.datetimes() | st.datetimes().map(lambda moment: moment.replace(microsecond=0)),
+    pa.timestamp("ms", "UTC"): st.datetimes().map(lambda moment: moment.replace(microsecond=0, tzinfo=UTC)),
+    pa.date32(): st.dates(),
+    pa.bool_(): st.booleans(),
+    pa.string(): TEXTS | st.just("plain"),
+}
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(data=st.data())
+def test_a_batch_reads_as_its_rows_one_by_one(data: st.DataObject) -> None:
+    """Which way a batch goes depends on all its values; the text of a value must not."""
+    kinds = data.draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=4))
+    rows = data.draw(st.integers(1, 5))
+    arrays = [
+        pa.array(data.draw(st.lists(st.none() | VALUES[kind], min_size=rows, max_size=rows)), kind) for kind in kinds
+    ]
+    form = CsvForm(
+        delimiter=data.draw(st.sampled_from(",.1")),
+        null_value=data.draw(st.sampled_from(["", "1"])),
+        quoting=data.draw(st.sampled_from(["minimal", "all", "nonnumeric"])),
+    )
+    one_by_one = "".join(written([array.slice(row, 1) for array in arrays], form) for row in range(rows))
+    assert written(arrays, form) == one_by_one
 
 
 def test_what_lies_behind_a_null_does_not_count() -> None:

@@ -1,4 +1,4 @@
-"""Batches of values to the bytes of CSV records: pyarrow's writer joins, in a mode in which it adds no quotes."""
+"""Batches of values to the bytes of CSV records, which pyarrow's writer joins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pyarrow.csv as pa_csv
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.byte_blocks import ByteSink
-from osiris.drivers.filesystem.csv_quoting import Quoting
+from osiris.drivers.filesystem.csv_quoting import Needing, Quoting
 from osiris.drivers.filesystem.csv_text import to_text
-from osiris.drivers.filesystem.value_text import BinaryForm, form_of
+from osiris.drivers.filesystem.value_text import BinaryForm, as_arrow_writes, form_of
 
 __all__ = ["CsvForm", "CsvFormatter"]
 
@@ -32,19 +32,24 @@ class CsvForm:
     binary: BinaryForm = "hex"
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A column on its way: values of which pyarrow's own text is right, or texts, and which of these need quotes."""
+
+    values: pa.Array
+    is_text: bool
+    needing: Needing | None = None
+
+
 class CsvFormatter:
-    """Turns batches of one schema into the bytes of their records, UTF-8; in several threads at once if need be."""
+    """Turns batches of one schema into the bytes of their records, UTF-8; in several threads at once if need be.
+
+    pyarrow quotes all texts or none. Where all of a batch need quotes, it does that; otherwise the columns that need
+    them are quoted before.
+    """
 
     def __init__(self, schema: pa.Schema, form: CsvForm) -> None:
         self._schema, self._form = schema, form
-        self._options = pa_csv.WriteOptions(
-            include_header=False,
-            delimiter=form.delimiter,
-            eol=form.newline,
-            null_string=form.null_value,
-            quoting_style="none",
-            batch_size=_AT_ONCE,
-        )
         self._quoting = Quoting(form.delimiter, form.null_value)
 
     def header(self) -> bytes:
@@ -58,16 +63,34 @@ class CsvFormatter:
         Raises:
             DriverError: A value has no text, or needs quotes that ``quoting: none`` forbids.
         """
-        columns, hidden = [], False
-        for field, column in zip(self._schema, batch.columns, strict=True):
-            written, has_hidden = self._column(field, column)
-            columns.append(written)
-            hidden = hidden or has_hidden
-        if not columns:
+        if not batch.num_columns:
             return [memoryview(self._eol * int(batch.num_rows))]
-        sink = ByteSink(self._quoting.reveal if hidden else None)
+        columns = [self._column(field, column) for field, column in zip(self._schema, batch.columns, strict=True)]
+        values = [column.values for column in columns]
+        if self._form.quoting == "all":
+            return self._written(values, "all_valid")
+        texts = [column for column in columns if column.is_text]
+        if all(_is_quoted_whole(column) for column in texts):
+            return self._written(values, "needed")
+        quoting = self._quoting
+        values = [each.values if each.needing is None else quoting.quote(each.values, each.needing) for each in columns]
+        is_hidden = any(column.needing for column in columns)
+        return self._written(values, "none", reveal=quoting.reveal if is_hidden else None)
+
+    def _written(
+        self, columns: list[pa.Array], style: Literal["all_valid", "needed", "none"], reveal: bytes | None = None
+    ) -> list[memoryview]:
+        sink = ByteSink(reveal)
         names = [str(index) for index in range(len(columns))]
-        pa_csv.write_csv(pa.RecordBatch.from_arrays(columns, names), pa.PythonFile(sink, mode="w"), self._options)
+        options = pa_csv.WriteOptions(
+            include_header=False,
+            delimiter=self._form.delimiter,
+            eol=self._form.newline,
+            null_string=self._form.null_value,
+            quoting_style=style,
+            batch_size=_AT_ONCE,
+        )
+        pa_csv.write_csv(pa.RecordBatch.from_arrays(columns, names), pa.PythonFile(sink, mode="w"), options)
         return sink.pieces()
 
     @property
@@ -82,28 +105,23 @@ class CsvFormatter:
             return name.encode()
         return b'"' + name.encode().replace(b'"', b'""') + b'"'
 
-    def _column(self, field: pa.Field, column: pa.Array) -> tuple[pa.Array, bool]:
-        """A column in a form that pyarrow writes as wanted, and whether there are stand-ins in it."""
-        quoting = self._form.quoting
-        if quoting in ("minimal", "none") and self._is_written_right(field.type):
-            return column, False
-        text = to_text(column, form=form_of(field), binary=self._form.binary, column=field.name)
-        if quoting == "all" or (quoting == "nonnumeric" and not _is_number(field.type)):
-            return self._quoting.quote(text, self._quoting.all_of(text)), True
-        if self._has_no_special(field.type):
-            return text, False
+    def _column(self, field: pa.Field, column: pa.Array) -> _Column:
+        quoting, form = self._form.quoting, form_of(field)
+        to_quote = quoting == "nonnumeric" and not _is_number(field.type)
+        simple = self._has_no_special(field.type)
+        if simple and not to_quote:
+            values = as_arrow_writes(column, form=form, column=field.name)
+            if values is not None:
+                return _Column(values, is_text=False)
+        text = to_text(column, form=form, binary=self._form.binary, column=field.name)
+        if to_quote:
+            return _Column(text, is_text=True, needing=Needing(pc.is_valid(text), is_all=True))
+        if quoting == "all" or simple:
+            return _Column(text, is_text=True)
         needing = self._quoting.needs(text)
-        if needing is None:
-            return text, False
-        if quoting == "none":
+        if needing is not None and quoting == "none":
             raise self._unquotable(field.name, pc.filter(text, needing.mask)[0].as_py())
-        return self._quoting.quote(text, needing), True
-
-    def _is_written_right(self, kind: pa.DataType) -> bool:
-        """Whether pyarrow's own text of such values is ours."""
-        same = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
-        same = same or (pa.types.is_decimal128(kind) and 0 <= kind.scale <= 6)
-        return bool(same and self._has_no_special(kind))
+        return _Column(text, is_text=True, needing=needing)
 
     def _has_no_special(self, kind: pa.DataType) -> bool:
         """Whether no text of such values can hold the delimiter, or be what stands for NULL."""
@@ -121,6 +139,12 @@ class CsvFormatter:
             column=column,
             value=shown,
         )
+
+
+def _is_quoted_whole(column: _Column) -> bool:
+    if column.needing is None:
+        return bool(column.values.null_count == len(column.values))
+    return column.needing.is_all
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -28,11 +28,11 @@ class Needing:
 
     Attributes:
         mask: Which, as booleans without NULL; NULL values need none.
-        inside: How many quotes there are in each value of the column; None where there are none at all.
+        is_all: Whether all do that are not NULL.
     """
 
     mask: pa.Array
-    inside: pa.Array | None
+    is_all: bool
 
 
 class Quoting:
@@ -45,7 +45,7 @@ class Quoting:
 
     def __init__(self, delimiter: str, null_value: str) -> None:
         special, stand_ins = b'"' + delimiter.encode() + b"\n\r", _QUOTE + _DELIMITER + _LF + _CR
-        self._others, self._null = f"{delimiter}\n\r", null_value
+        self._special, self._null = special.decode(), null_value
         self._hide = bytes.maketrans(special, stand_ins)
         self.reveal = bytes.maketrans(stand_ins, special)
         """A table to translate by what pyarrow has written of quoted columns."""
@@ -55,36 +55,32 @@ class Quoting:
 
     def is_special(self, text: str) -> bool:
         """Whether there is a character in it that counts."""
-        return any(character in text for character in f'"{self._others}')
+        return any(character in text for character in self._special)
 
     def needs(self, text: pa.Array) -> Needing | None:
         """The values of a ``string`` or ``large_string`` that would be misread without quotes; None for none."""
         content = memoryview(text.buffers()[2] or b"")
-        mask = pc.equal(text, constant(self._null, text.type))
-        inside = _inside(text)
-        if inside is not None:
-            mask = pc.or_(mask, pc.greater(inside, constant("0", inside.type)))
-        for character in self._others:
-            if contains(content, character):
-                mask = pc.or_(mask, pc.match_substring(text, character))
-        mask = pc.and_kleene(mask, pc.is_valid(text))
-        return Needing(mask, inside) if pc.any(mask).as_py() else None  # a slice may see the bytes of its neighbours
-
-    def all_of(self, text: pa.Array) -> Needing:
-        """Every value, to quote them for another reason."""
-        return Needing(pc.is_valid(text), _inside(text))
+        valid, most = pc.is_valid(text), len(text) - text.null_count
+        mask = pc.and_kleene(pc.equal(text, constant(self._null, text.type)), valid)
+        found = _count(mask)
+        for character in self._special:
+            if found < most and contains(content, character):
+                mask = pc.or_(mask, pc.and_kleene(pc.match_substring(text, character), valid))
+                found = _count(mask)
+        return Needing(mask, found == most) if found else None  # a slice may see the bytes of its neighbours
 
     def quote(self, text: pa.Array, needing: Needing) -> pa.Array:
         """The column with quotes, to be revealed, around the values that need them."""
+        quoted = self.quote_all(text)
+        return quoted if needing.is_all else pc.if_else(needing.mask, quoted, pc.cast(text, quoted.type))
+
+    def quote_all(self, text: pa.Array) -> pa.Array:
+        """The column with quotes, to be revealed, around all values.
+
+        By pyarrow, which writes them one after the other with nothing between.
+        """
         if 2 * text.nbytes + 2 * len(text) > _MOST:
             text = pc.cast(text, pa.large_string())
-        quoted = self._quoted(text, needing.inside)
-        if pc.sum(needing.mask).as_py() == len(text) - text.null_count:
-            return quoted
-        return pc.if_else(needing.mask, quoted, text)
-
-    def _quoted(self, text: pa.Array, inside: pa.Array | None) -> pa.Array:
-        """All values quoted, by pyarrow, which writes them one after the other with nothing between."""
         number = pa.int64() if pa.types.is_large_string(text.type) else pa.int32()
         room = pa.allocate_buffer(2 * text.nbytes + 2 * len(text))  # as if there were quotes only
         with pa.FixedSizeBufferWriter(room) as sink:
@@ -92,8 +88,8 @@ class Quoting:
             size = sink.tell()
         translate(memoryview(room).cast("B")[:size], self._hide)
         sizes = pc.add(pc.binary_length(text), constant("2", number))
-        if inside is not None:
-            sizes = pc.add(sizes, pc.cast(inside, number))
+        if contains(memoryview(text.buffers()[2] or b""), '"'):
+            sizes = pc.add(sizes, pc.cast(pc.count_substring(text, '"'), number))
         valid = pc.is_valid(text).buffers()[1] if text.null_count else None
         if text.null_count:
             sizes = pc.coalesce(sizes, constant("0", number))
@@ -102,5 +98,5 @@ class Quoting:
         return pa.Array.from_buffers(text.type, len(text), [valid, edges.buffers()[1], room.slice(0, size)])
 
 
-def _inside(text: pa.Array) -> pa.Array | None:
-    return pc.count_substring(text, '"') if contains(memoryview(text.buffers()[2] or b""), '"') else None
+def _count(mask: pa.Array) -> int:
+    return int(pc.sum(mask).as_py() or 0)

@@ -13,7 +13,7 @@ from osiris.core.errors import DriverError
 from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.arrow_arrays import constant, text_array
 
-__all__ = ["FORM", "BinaryForm", "form_of", "is_bytes", "scalar_text"]
+__all__ = ["FORM", "BinaryForm", "as_arrow_writes", "form_of", "is_bytes", "scalar_text"]
 
 BinaryForm = Literal["hex", "base64"]
 
@@ -67,6 +67,32 @@ def scalar_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", 
     return pc.cast(array, pa.string())  # integers, booleans, null
 
 
+def as_arrow_writes(array: pa.Array, *, form: str = "", column: str = "") -> pa.Array | None:
+    """Values whose text, as Arrow has it, is that of :func:`scalar_text` for all of them; None where there are none.
+
+    Args:
+        array: Of any type.
+        form: See :data:`FORM`.
+        column: Its name, for errors.
+
+    Raises:
+        DriverError: A value has no text (a date outside of the years -32767 to 32767).
+    """
+    kind = array.type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return array
+    if pa.types.is_decimal128(kind) and 0 <= kind.scale <= 6:
+        return array
+    if pa.types.is_float32(kind) or pa.types.is_float64(kind):
+        return array if _is_as_python_writes(array) else None
+    if pa.types.is_timestamp(kind) and kind.tz is None:
+        return _naive_values(array, form, column)
+    if pa.types.is_date32(kind):
+        _check_range(array, 1, column)
+        return array
+    return None
+
+
 def is_bytes(kind: pa.DataType) -> bool:
     """Whether the type is one of the binary ones."""
     return bool(
@@ -84,19 +110,23 @@ def _float_text(array: pa.Array, form: str) -> pa.Array:
     return pc.replace_substring_regex(text, r"\.0$", "") if form == "plain" else text
 
 
+def _is_plain(size: pa.Array) -> pa.Array:
+    kind = size.type
+    # Beyond, Arrow writes 1e+10, and 134217730 for the 32-bit float that is 134217728.
+    limit = "1e10" if pa.types.is_float64(kind) else "16777216"
+    return pc.and_(pc.greater_equal(size, constant("0.0001", kind)), pc.less(size, constant(limit, kind)))
+
+
+def _is_as_python_writes(array: pa.Array) -> bool:
+    exact = pc.and_(_is_plain(pc.abs(array)), pc.not_equal(pc.trunc(array), array))  # whole ones lack their .0
+    return pc.all(exact).as_py() is not False
+
+
 def _python_text(array: pa.Array) -> pa.Array:
     text = pc.cast(array, pa.string())
     kind = array.type
     size, finite = pc.abs(array), pc.is_finite(array)
-    # Beyond, Arrow writes 1e+10, and 134217730 for the 32-bit float that is 134217728.
-    limit = "1e10" if pa.types.is_float64(kind) else "16777216"
-    plain = pc.and_(
-        finite,
-        pc.or_(
-            pc.equal(size, constant("0", kind)),
-            pc.and_(pc.greater_equal(size, constant("0.0001", kind)), pc.less(size, constant(limit, kind))),
-        ),
-    )
+    plain = pc.and_(finite, pc.or_(pc.equal(size, constant("0", kind)), _is_plain(size)))
     whole = pc.and_(plain, pc.equal(pc.trunc(array), array))
     if pc.any(whole).as_py():
         text = pc.if_else(whole, pc.binary_join_element_wise(text, constant("0"), constant(".")), text)
@@ -177,21 +207,27 @@ def _offset_text(seconds: int) -> str:
 
 
 def _naive_text(array: pa.Array, form: str, column: str) -> pa.Array:
+    values = _naive_values(array, form, column)
+    if values is not None:
+        return pc.cast(values, pa.string())
+    full = pc.cast(array, pa.string())
+    return pc.if_else(_is_whole(array, "s"), pc.utf8_slice_codeunits(full, 0, -1 - _DIGITS[array.type.unit]), full)
+
+
+def _naive_values(array: pa.Array, form: str, column: str) -> pa.Array | None:
+    """The same moments, in the unit that has as many digits as are wanted; None where some need more than others."""
     unit = array.type.unit
     _check_range(array, _SECONDS[unit] * 86_400, column)
     if form.startswith("fraction="):
         wanted = {"0": "s", "3": "ms", "6": "us", "9": "ns"}[form.removeprefix("fraction=")]
         if _DIGITS[wanted] >= _DIGITS[unit] or pc.all(_is_whole(array, wanted)).as_py() is not False:
-            return pc.cast(pc.cast(array, pa.timestamp(wanted)), pa.string())
+            return pc.cast(array, pa.timestamp(wanted))
     if unit == "s":
-        return pc.cast(array, pa.string())
+        return array
     whole = _is_whole(array, "s")
     if pc.all(whole).as_py() is not False:
-        return pc.cast(pc.cast(array, pa.timestamp("s")), pa.string())
-    full = pc.cast(array, pa.string())
-    if not pc.any(whole).as_py():
-        return full
-    return pc.if_else(whole, pc.utf8_slice_codeunits(full, 0, -1 - _DIGITS[unit]), full)
+        return pc.cast(array, pa.timestamp("s"))
+    return None if pc.any(whole).as_py() else array
 
 
 def _is_whole(array: pa.Array, unit: str) -> pa.Array:
