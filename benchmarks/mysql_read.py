@@ -1,4 +1,9 @@
-"""MySQL -> CSV and Parquet over one and two connections, beside connectorx, and dlt over it, where installed."""
+"""MySQL -> CSV and Parquet over one and two connections, beside connectorx, and dlt over it, where installed.
+
+dlt runs on connectorx because its other backends, the default among them, refuse this table (columns that are NULL in
+a whole chunk, and a double that they take for a decimal). To Parquet it is connectorx and little more, so that half of
+its time is less than connectorx needs.
+"""
 
 from __future__ import annotations
 

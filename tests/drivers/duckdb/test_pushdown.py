@@ -231,6 +231,25 @@ def test_white_space_beside_quotes_is_kept(ctx: Any, body: str) -> None:
     assert run(ctx, "FROM t", files) == expected
 
 
+@pytest.mark.parametrize("quote", ['"', ""])
+@pytest.mark.parametrize(("text", "quoted"), [(1 << 20, False), (30 << 20, False), (30 << 20, True)])
+def test_a_very_long_record_far_down_is_streamed(ctx: Any, text: int, quoted: bool, quote: str) -> None:
+    """DuckDB's reader, in several threads, stops at a record that is longer than two of its buffers."""
+    path = ctx.base_dir / "t.csv"
+    lines = b"1,x\n" * (3 << 20)
+    mark = b'"' if quoted else b""
+    path.write_bytes(b"i,s\n" + lines + b"2," + mark + b"y" * (text - 100) + mark + b"\n" + lines)
+    source = csv_source(path, SCHEMA, quote=quote)
+    session = Session(connect(), ctx)
+    try:
+        pushed = push_down(session, Dataset(lambda: iter(()), source.schema, source=source), "t")
+        assert (pushed is None) == (text > 1 << 20)
+        if pushed is not None:
+            assert session.execute("SELECT count(*), max(length(s)) FROM t") == [(2 * (3 << 20) + 1, text - 100)]
+    finally:
+        session.close()
+
+
 @pytest.mark.parametrize("beside", [True, False])
 def test_a_first_quote_far_down_is_found(ctx: Any, beside: bool) -> None:
     part = 8 * 1024 * 1024  # is looked through at a time; the white space is in one part, the quote in the next

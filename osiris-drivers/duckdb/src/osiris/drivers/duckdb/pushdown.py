@@ -23,6 +23,8 @@ from osiris.drivers.duckdb.database import Session, quote_name, quote_text
 __all__ = ["PushedInput", "push_down"]
 
 _CHUNK = 8 * 1024 * 1024
+_BUFFER = 4 * 1024 * 1024
+_BLOCK = 512 * 1024
 _MANY_QUOTES = 100_000
 """In a chunk: with more of them, looking through the file takes longer than handing it to DuckDB saves."""
 
@@ -110,19 +112,16 @@ def _select_csv(source: FileSource) -> str | None:
     # A blank line in a file of one column is a row for DuckDB; compressed files cannot be looked through cheaply.
     if len(source.schema) < 2 or options.get("compression") or not nulls or options.get("escape") not in (None, quote):
         return None
-    if quote:
-        other = _sees_other_fields(source.paths, quote)
-        if other:
-            return None
-        if other is None:
-            quote = ""  # a little faster
-    columns = [
-        _checked(f"c{index}", column, column.name in source.inferred) for index, column in enumerate(source.schema)
-    ]
-    if None in columns:
+    other = _sees_other_fields(source.paths, quote or "")
+    if other:
+        return None
+    if other is None:
+        quote = ""  # a little faster
+    targets = [_target(field.type) for field in source.schema]
+    if None in targets:
         return None
     read = {
-        "columns": "{" + ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(columns))) + "}",
+        "columns": "{" + ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(targets))) + "}",
         # Everything is said. But only with it does DuckDB look at the size of the files: without, it takes each for 42
         # rows, and a join keeps the large side in memory. It takes some milliseconds, so not for small ones.
         "auto_detect": str(any(Path(path).stat().st_size > _CHUNK for path in source.paths)).lower(),
@@ -137,46 +136,62 @@ def _select_csv(source: FileSource) -> str | None:
         "compression": "'none'",
         "hive_partitioning": "false",
         # A thread holds several of these, outside memory_limit; the default of 32 MB gains nothing.
-        "buffer_size": str(_CHUNK),
+        "buffer_size": str(_BUFFER),
     }
     arguments = ", ".join(f"{key}={value}" for key, value in read.items())
+    # Each value is cast once, beside its text, and compared with it where the query uses the column.
+    casts = [
+        f", TRY_CAST(c{index} AS {target}) AS v{index}" for index, target in enumerate(targets) if target != "VARCHAR"
+    ]
     items = ", ".join(
-        f"{expression} AS {quote_name(field.name)}" for expression, field in zip(columns, source.schema, strict=True)
+        f"{_checked(index, target or '', field, field.name in source.inferred)} AS {quote_name(field.name)}"
+        for index, (target, field) in enumerate(zip(targets, source.schema, strict=True))
     )
-    return f"SELECT {items} FROM read_csv({_texts(source.paths)}, {arguments})"  # noqa: S608  # quoted
+    read_csv = f"read_csv({_texts(source.paths)}, {arguments})"
+    return f"SELECT {items} FROM (SELECT *{''.join(casts)} FROM {read_csv})"  # noqa: S608  # quoted
 
 
-def _checked(column: str, field: pa.Field, inferred: bool) -> str | None:
-    """SQL that gives the text ``column`` as the field's type, or stops the query; None: cannot be done exactly."""
-    kind = field.type
+def _target(kind: pa.DataType) -> str | None:
+    """DuckDB's type for an Arrow type whose text it can be compared with; None: cannot be done exactly."""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return column
-    declared = None
+        return "VARCHAR"
     if pa.types.is_integer(kind):
-        target, declared = _INTEGERS[str(kind)], "-?[0-9]+"
-    elif pa.types.is_decimal(kind) and kind.precision <= 38 and kind.scale >= 0:
-        target = f"DECIMAL({kind.precision},{kind.scale})"
-        declared = f"-?[0-9]+([.][0-9]{{0,{kind.scale}}})?"
-    elif pa.types.is_float64(kind):
-        target, declared = "DOUBLE", "-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?"
-    elif pa.types.is_date32(kind):
-        target = "DATE"
-    elif pa.types.is_timestamp(kind) and kind.unit == "us" and kind.tz is None:
-        target = "TIMESTAMP"
-    elif pa.types.is_boolean(kind):
-        target = "BOOLEAN"
-    else:
-        return None
-    value = f"TRY_CAST({column} AS {target})"
+        return _INTEGERS[str(kind)]
+    if pa.types.is_decimal(kind) and kind.precision <= 38 and kind.scale >= 0:
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_float64(kind):
+        return "DOUBLE"
+    if pa.types.is_date32(kind):
+        return "DATE"
+    if pa.types.is_timestamp(kind) and kind.unit == "us" and kind.tz is None:
+        return "TIMESTAMP"
+    return "BOOLEAN" if pa.types.is_boolean(kind) else None
+
+
+def _declared(kind: pa.DataType) -> str | None:
+    """What else than DuckDB's own text may stand for a value of a type that was declared, as a pattern."""
+    if pa.types.is_integer(kind):
+        return "-?[0-9]+"
+    if pa.types.is_decimal(kind):
+        return f"-?[0-9]+([.][0-9]{{0,{kind.scale}}})?"
+    return "-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?" if pa.types.is_float64(kind) else None
+
+
+def _checked(index: int, target: str, field: pa.Field, inferred: bool) -> str:
+    """SQL that gives the text ``c<index>`` as the field's type, which ``v<index>`` is, or stops the query."""
+    column, value = f"c{index}", f"v{index}"
+    if target == "VARCHAR":
+        return column
     same = f"CAST({value} AS VARCHAR) = {column}"
     if target in ("DATE", "TIMESTAMP"):  # infinity, years before 1 and after 9999 are DuckDB's alone
         same += f" AND length({column}) {'= 10' if target == 'DATE' else 'BETWEEN 19 AND 26'}"
     if target == "TIMESTAMP":  # DuckDB leaves out the zeros at the end of a fraction
         same = f"({same}) OR (length({column}) = 26 AND CAST({value} AS VARCHAR) = rtrim({column}, '0'))"
     cases = [f"WHEN {same} THEN {value}", f"WHEN {column} IS NULL THEN NULL"]
-    if declared is not None and not inferred:
+    declared = None if inferred else _declared(field.type)
+    if declared is not None:
         cases.append(f"WHEN regexp_full_match({column}, '{declared}') THEN CAST({column} AS {target})")
-    problem = quote_text(f"a value of column {field.name} is not exactly {kind}")
+    problem = quote_text(f"a value of column {field.name} is not exactly {field.type}")
     return f"CASE {' '.join(cases)} ELSE error({problem}) END"
 
 
@@ -196,21 +211,26 @@ def _sees_other_fields(paths: tuple[str, ...], quote: str) -> bool | None:
     """Whether DuckDB might find other fields in the files than a stricter reader; None: they have no quotes.
 
     It drops white space beside a quote, and its threads guess where a record begins, wrongly at times if there are
-    newlines in quotes (seen as spurious errors in the middle of a file of 90 MB).
+    newlines in quotes (seen as spurious errors in the middle of a file of 90 MB). A record longer than two buffers in
+    the middle of a file is more than it can do.
     """
     mark = quote.encode()
     beside = [pattern for space in (b" ", b"\t") for pattern in (space + mark, mark + space)]
     found = False
     for path in paths:
-        start = _first_chunk_with(mark, path)
+        start = _first_chunk_to_look_at(mark, path)
         if start is None:
             continue
+        if not mark:
+            return True
         found = True
         before, inside = b"", False
         with Path(path).open("rb") as file:
             # What stands before the first quote matters only where it touches it.
             file.seek(max(0, start - 1))
             while chunk := file.read(_CHUNK):
+                if any(chunk.find(b"\n", at, at + _BLOCK) < 0 for at in range(0, len(chunk) - _BLOCK, _BLOCK)):
+                    return True
                 count = chunk.count(mark)
                 if count > _MANY_QUOTES or any(pattern in before + chunk[:1] for pattern in beside):
                     return True
@@ -227,8 +247,8 @@ def _sees_other_fields(paths: tuple[str, ...], quote: str) -> bool | None:
     return False if found else None
 
 
-def _first_chunk_with(mark: bytes, path: str) -> int | None:
-    """Where the first part of a file begins that has a quote in it; None where there is none.
+def _first_chunk_to_look_at(mark: bytes, path: str) -> int | None:
+    """Where the first part of a file begins that has a quote in it, or a very long record; None where there is none.
 
     Most files have none, and looking for one takes as long as the system takes to hand the file over: so in threads.
     """
@@ -236,7 +256,15 @@ def _first_chunk_with(mark: bytes, path: str) -> int | None:
         size = os.fstat(file.fileno()).st_size
 
         def look(start: int) -> int | None:
-            return start if mark in os.pread(file.fileno(), _CHUNK, start) else None
+            end, room = min(start + _CHUNK, size), bytearray(min(_BLOCK, size))  # filled again and again
+            at = start
+            while at < end and (count := os.preadv(file.fileno(), [room], at)):
+                if mark and room.find(mark, 0, min(count, end - at)) >= 0:
+                    return start
+                if count == _BLOCK and room.find(b"\n") < 0:
+                    return start
+                at += count
+            return None
 
         if size <= _CHUNK:
             return look(0)
