@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 COMMAND = [sys.executable, "-m", "osiris.cli"]
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 PLUGIN = """
 from osiris.core.driver import DriverSpec

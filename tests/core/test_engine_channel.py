@@ -29,10 +29,10 @@ def test_the_writer_is_at_most_the_limit_ahead() -> None:
 
     thread = threading.Thread(target=write)
     thread.start()
-    assert full.wait(10)
+    assert full.wait(60)
     for number, _ in enumerate(channel.read()):
         ahead.append(written - number)
-    thread.join(10)
+    thread.join(60)
     assert len(ahead) == 100
     assert max(ahead) <= 3 + 2, "what waits, the one being read and the one being counted"
 
@@ -42,7 +42,7 @@ def test_a_batch_larger_than_the_limit_passes() -> None:
     thread = threading.Thread(target=lambda: (channel.put(BATCH), channel.put(BATCH), channel.finish()))
     thread.start()
     assert len(list(channel.read())) == 2
-    thread.join(10)
+    thread.join(60)
 
 
 def test_a_reader_that_leaves_releases_the_writer() -> None:
@@ -59,7 +59,7 @@ def test_a_reader_that_leaves_releases_the_writer() -> None:
     batches = channel.read()
     next(batches)
     batches.close()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert answers[-1] is False
     assert channel.closed
@@ -83,5 +83,5 @@ def test_a_writer_that_nobody_wants_to_read_is_told() -> None:
     thread = threading.Thread(target=lambda: answers.append(channel.wait_until_wanted()))
     thread.start()
     channel.close()
-    thread.join(10)
+    thread.join(60)
     assert answers == [False]

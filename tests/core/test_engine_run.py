@@ -578,5 +578,5 @@ def test_no_thread_is_left(register: Register, context: ExecutionContext) -> Non
     register("test.sink", Sink(), **WRITER)
     run([step("a", "test.source"), step("b", "test.sink", df="a")], context)
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(60)
     assert set(threading.enumerate()) <= before

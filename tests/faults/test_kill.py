@@ -31,7 +31,7 @@ ROUNDS = int(os.environ.get("OSIRIS_KILL_ROUNDS", "20"))
 # All workers of one pytest-xdist run must have the same.
 SEED = os.environ.get("OSIRIS_KILL_SEED") or os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(4)
 MARK = "OSIRIS_KILL_MARK"
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 APPENDING = """\
 version: "1.0.0"

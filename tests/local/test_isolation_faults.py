@@ -62,7 +62,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     """Until another process did something: nobody tells us, so we look."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):

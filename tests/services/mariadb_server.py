@@ -18,7 +18,7 @@ from typing import Any
 import pymysql
 from programs import need
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class MariaDBServer:

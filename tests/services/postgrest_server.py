@@ -141,7 +141,7 @@ class PostgrestServer:
             return
         how(process)
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from decimal import Decimal
 
 import pyarrow as pa
@@ -67,6 +68,18 @@ def test_batches_with_and_without_quotes(step):
     batches = [pa.RecordBatch.from_pydict({"a": part}, schema=schema) for part in parts]
     text = step.write("csv", Dataset.from_batches(schema, batches), "out.csv").read_text()
     assert text == 'a\nplain\n"with ""quotes"""\n"ž,"\nplain\n'
+
+
+@pytest.mark.parametrize("wide", ["", "y" * 300])
+def test_one_large_batch_is_written_in_parts(step, wide):
+    rows = [(number, f'say "{number}"' if number % 3 else "plain", wide) for number in range(100_000)]
+    columns = [pa.array(column) for column in zip(*rows, strict=True)]
+    batch = pa.RecordBatch.from_arrays(columns, ["n", "s", "w"])
+    path = step.write("csv", Dataset.from_batches(batch.schema, [batch]), "out.csv")
+    with path.open(newline="") as file:
+        header, *records = csv.reader(file)
+    assert header == ["n", "s", "w"]
+    assert records == [[str(number), text, more] for number, text, more in rows]
 
 
 def test_two_columns_of_one_name(step):

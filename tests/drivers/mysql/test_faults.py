@@ -33,7 +33,7 @@ def sessions(database) -> list[int]:
 
 
 def wait_until(condition) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < until, "it never happened"
         time.sleep(0.01)
@@ -111,7 +111,7 @@ def test_a_cancel_kills_the_query_on_the_server(ctx, database, protocol):
     wait_until(lambda: database.execute(query, [database.name]) == [(1,)])
     begun = time.monotonic()
     ctx.cancellation.request("interrupted")
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert time.monotonic() - begun < 5
     assert [type(error) for error in caught] == [RunCancelledError]

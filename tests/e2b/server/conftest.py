@@ -39,7 +39,7 @@ def sandbox(client: E2B) -> Sandbox:
 def until() -> Callable[[Callable[[], Any]], Any]:
     """Wait for what happens in the server's own time."""
 
-    def wait(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    def wait(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
         end = time.monotonic() + seconds
         while not (result := condition()):
             assert time.monotonic() < end, "it never happened"

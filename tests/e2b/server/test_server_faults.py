@@ -211,7 +211,7 @@ def test_a_black_hole_swallows_all_and_says_nothing(server, sandbox):
     assert next(iter(sandbox.commands.connect(handle.pid)))[0].startswith("line ")
     assert len(lost) == said  # who fell in stays there
     server.faults.cut_streams("end")
-    reader.join(10)
+    reader.join(60)
     assert not reader.is_alive()
 
 

@@ -119,7 +119,7 @@ def test_as_a_program_with_faults_over_http(program):
     assert [one["endedBy"] for one in remote.sandboxes(living=False)] == ["expired"]
     assert "while :" in remote.log()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def test_a_server_that_is_killed_takes_its_sandboxes_along(program, until):

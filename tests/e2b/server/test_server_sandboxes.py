@@ -76,7 +76,7 @@ def test_a_sandbox_expires(server, client, until):
 
 
 def test_set_timeout_lengthens_and_shortens(server, client, until):
-    sandbox = client.Sandbox.create(timeout=1)
+    sandbox = client.Sandbox.create(timeout=20)
     sandbox.set_timeout(60)
     assert sandbox.get_info().end_at - datetime.now(UTC) > timedelta(seconds=50)
     sandbox.set_timeout(0)

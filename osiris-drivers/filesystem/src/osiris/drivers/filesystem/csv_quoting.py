@@ -59,7 +59,7 @@ class Quoting:
 
     def needs(self, text: pa.Array) -> Needing | None:
         """The values of a ``string`` or ``large_string`` that would be misread without quotes; None for none."""
-        content = memoryview(text.buffers()[2] or b"")
+        content = _content(text)
         valid, most = pc.is_valid(text), len(text) - text.null_count
         mask = pc.and_kleene(pc.equal(text, constant(self._null, text.type)), valid)
         found = _count(mask)
@@ -67,7 +67,7 @@ class Quoting:
             if found < most and contains(content, character):
                 mask = pc.or_(mask, pc.and_kleene(pc.match_substring(text, character), valid))
                 found = _count(mask)
-        return Needing(mask, found == most) if found else None  # a slice may see the bytes of its neighbours
+        return Needing(mask, found == most) if found else None
 
     def quote(self, text: pa.Array, needing: Needing) -> pa.Array:
         """The column with quotes, to be revealed, around the values that need them."""
@@ -88,7 +88,7 @@ class Quoting:
             size = sink.tell()
         translate(memoryview(room).cast("B")[:size], self._hide)
         sizes = pc.add(pc.binary_length(text), constant("2", number))
-        if contains(memoryview(text.buffers()[2] or b""), '"'):
+        if contains(_content(text), '"'):
             sizes = pc.add(sizes, pc.cast(pc.count_substring(text, '"'), number))
         valid = pc.is_valid(text).buffers()[1] if text.null_count else None
         if text.null_count:
@@ -96,6 +96,15 @@ class Quoting:
         edges = pa.concat_arrays([pc.cast(text_array(["0"]), number), pc.cumulative_sum(sizes)])
         # Called text without looking at it: pyarrow's writer takes it as it is.
         return pa.Array.from_buffers(text.type, len(text), [valid, edges.buffers()[1], room.slice(0, size)])
+
+
+def _content(text: pa.Array) -> memoryview:
+    """The bytes of all values, and of no others where the array is a slice."""
+    _, offsets, content = text.buffers()
+    if content is None or not len(text):
+        return memoryview(b"")
+    edges = memoryview(offsets).cast("B").cast("q" if pa.types.is_large_string(text.type) else "i")
+    return memoryview(content).cast("B")[edges[text.offset] : edges[text.offset + len(text)]]
 
 
 def _count(mask: pa.Array) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import pyarrow as pa
 
 from osiris.core.dataset import Dataset
 from osiris.core.driver import StepContext
@@ -24,6 +26,9 @@ from osiris.drivers.filesystem.text_encoder import TextEncoder
 from osiris.drivers.filesystem.text_source import read_ends
 
 __all__ = ["CsvWriter"]
+
+_ROWS = 32_768
+_BYTES = 4 * 1024 * 1024
 
 
 class CsvWriter(FileWriter):
@@ -72,8 +77,7 @@ def _write(file: AtomicFile, data: Dataset, options: CsvWriterConfig, ctx: StepC
         out.write(encoder.encode(form.newline.encode()))
     if options.header and not tail:
         out.write(encoder.encode(formatter.header()))
-    batches = (batch for batch in data.batches() if batch.num_rows)
-    for count, pieces in in_order(lambda batch: (batch.num_rows, formatter.records(batch)), batches):
+    for count, pieces in in_order(lambda part: (part.num_rows, formatter.records(part)), _parts(data.batches())):
         ctx.raise_if_cancelled()
         for piece in pieces:
             out.write(encoder.encode(piece))
@@ -81,6 +85,15 @@ def _write(file: AtomicFile, data: Dataset, options: CsvWriterConfig, ctx: StepC
     if out is not file:
         out.close()
     return rows
+
+
+def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches that are small as text, too: several of them are on their way at a time."""
+    for batch in batches:
+        if batch.num_rows:
+            rows = max(1, min(_ROWS, _BYTES * batch.num_rows // max(1, batch.nbytes)))
+            for first in range(0, batch.num_rows, rows):
+                yield batch.slice(first, rows)
 
 
 def _refuse_other_columns(location: Location, names: list[str], options: CsvWriterConfig) -> None:
