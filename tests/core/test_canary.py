@@ -97,6 +97,8 @@ def test_no_byte_of_the_session_holds_the_secret(tmp_path, register, forget, mon
     told = capfd.readouterr()
     logged = "".join(record.getMessage() for record in caplog.records)
     written[Path("terminal")] = (told.out + told.err + logged).encode()
+    error = "".join(traceback.format_exception(result.error)) if result.error else ""
+    written[Path("result")] = f"{result!r}{result.to_dict()}{result.error!r}{result.error}{error}".encode()
     for path, content in written.items():
         for form in forms(secret):
             assert form not in content, f"{path.name} holds {form!r}"

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import traceback
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -15,7 +16,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from osiris.core.connections import MASK, Redactor
+from osiris.core.connections import MASK, REDACTOR, Redactor, redact_error
+from osiris.core.errors import DriverError, StepError
 
 SECRET = "p@ss/w\"o'rd\\ ü+1"
 
@@ -216,3 +218,50 @@ def test_log_records_without_a_secret_keep_their_arguments():
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=60
     )
     assert finished.stdout == "[('%s rows', (3,)), ('***', ())]\n"
+
+
+class Stubborn(Exception):
+    """Its text comes from elsewhere than its arguments."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__("refused")
+        self.said = said
+
+    def __str__(self) -> str:
+        return f"refused: {self.said}"
+
+
+@pytest.fixture
+def secret():
+    REDACTOR.add("s3cr3t-canary")
+    yield "s3cr3t-canary"
+    REDACTOR.clear()
+
+
+def test_an_error_stays_the_same_object_without_the_secret(secret):
+    error = DriverError(f"no access with {secret}", hint=f"is {secret} right?", path=secret, retry_after=3)
+    error.add_note(f"while {secret}")
+    assert redact_error(error) is error
+    assert (str(error), error.args, error.hint) == ("no access with ***", ("no access with ***",), "is *** right?")
+    assert (error.facts, error.__notes__) == ({"path": "***", "retry_after": 3}, ["while ***"])
+
+
+def test_what_an_error_came_from_tells_no_secret(secret):
+    error, cause = StepError("it failed"), ConnectionError(f"cannot reach u:{secret}@host")
+    error.__cause__, cause.__cause__ = cause, Stubborn(secret)
+    told = "".join(traceback.format_exception(redact_error(error)))
+    assert secret not in told
+    assert "cannot reach u:***@host" in told
+    assert "Stubborn" not in told
+
+
+def test_an_error_that_cannot_be_changed_is_told_by_another(secret):
+    told = redact_error(Stubborn(secret))
+    assert type(told) is RuntimeError
+    assert str(told).startswith("Stubborn: refused: ***")
+
+
+def test_an_error_without_secrets_is_as_it_was():
+    error = Stubborn("nothing")
+    assert redact_error(error) is error
+    assert str(error) == "refused: nothing"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, TypeVar
 
+from osiris.core.connections import REDACTOR, redact_error
 from osiris.core.errors import ExecutionError, OsirisError, PrepareError, RunCancelledError, UnreachableError
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun, RunResult, Status
 from osiris.core.plugins import Catalog
@@ -41,7 +42,8 @@ def run_pipeline(
             nothing was written yet. A failure of the pipeline is never tried elsewhere.
 
     Returns:
-        The result; a failed or cancelled run is one too. ``result.raise_for_status()`` makes it an exception.
+        The result, without the secrets that were resolved; a failed or cancelled run is one too.
+        ``result.raise_for_status()`` makes it an exception.
     """
     return _Run(adapter, manifest, context, adapter_name or type(adapter).__name__, list(fallbacks)).go()
 
@@ -165,6 +167,7 @@ class _Run:
             if event["event"] == "sink_dropped":
                 self.warnings.append(f"events are incomplete, a sink failed: {event.get('error')}")
         status, error = self._status(known.pop("status", "success"))
+        known = REDACTOR({**known, "warnings": (*known.pop("warnings", ()), *self.warnings)})
         steps = self.manifest.get("steps") or ()
         return RunResult(
             status=status,
@@ -181,8 +184,8 @@ class _Run:
             steps=known.pop("steps", ()),
             metrics=known.pop("metrics", None) or {},
             environment=str(known.pop("environment", "")),
-            error=error,
-            warnings=(*known.pop("warnings", ()), *self.warnings),
+            error=None if error is None else redact_error(error),
+            warnings=tuple(known.pop("warnings")),
             extras=known,
         )
 

@@ -2,6 +2,7 @@
 
 from osiris.core.connections.file import FILE_NAME, Connection, Connections
 from osiris.core.connections.logs import install_log_filter
+from osiris.core.connections.redacted_error import redact_error
 from osiris.core.connections.redaction import MASK, REDACTOR, Redactor, redacted_traceback
 from osiris.core.connections.references import SecretReference, fill, secret_references
 from osiris.core.connections.resolver import SecretResolver, SecretSource
@@ -18,6 +19,7 @@ __all__ = [
     "SecretSource",
     "fill",
     "install_log_filter",
+    "redact_error",
     "redacted_traceback",
     "secret_references",
 ]
