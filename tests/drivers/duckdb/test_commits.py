@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +53,8 @@ def test_the_marker_goes_with_the_rows(ctx: Any, options: Any, table: str) -> No
     assert files(ctx) == []  # asking does not make the file
     write(ctx, **options)
     assert committed(ctx, **options) == {"rows": 2, "location": f"{ctx.base_dir / 'x.duckdb'}:{table}"}
-    assert committed(replace(ctx, session_id="other"), **options) is None
-    assert committed(replace(ctx, step_id="other"), **options) is None
+    assert committed(ctx.but(session_id="other"), **options) is None
+    assert committed(ctx.but(step_id="other"), **options) is None
     schema = "sales" if "." in table else "main"
     assert rows(ctx, f"SELECT session_id, step_id, rows, committed_at <= now() FROM {schema}._osiris_commits") == [
         ("run", "step", 2, True)
@@ -70,7 +69,7 @@ def test_append_refuses_a_second_time_in_one_session(ctx: Any) -> None:
         write(ctx)
     assert (caught.value.code, caught.value.retryable) == ("duckdb.already_written", False)
     assert len(rows(ctx, "FROM t")) == 2
-    write(replace(ctx, session_id="next"))
+    write(ctx.but(session_id="next"))
     assert len(rows(ctx, "FROM t")) == 4
     assert rows(ctx, "SELECT session_id FROM _osiris_commits ORDER BY 1") == [("next",), (ctx.session_id,)]
 
@@ -85,7 +84,7 @@ def test_the_other_modes_give_the_same_again(ctx: Any, options: Any) -> None:
 
 @pytest.mark.parametrize("options", MODES, ids=lambda options: options["write_mode"])
 def test_a_failure_leaves_no_marker(ctx: Any, options: Any) -> None:
-    write(replace(ctx, session_id="earlier"), **options)
+    write(ctx.but(session_id="earlier"), **options)
 
     def batches() -> Iterator[pa.RecordBatch]:
         yield from ROWS.to_batches()
@@ -144,9 +143,9 @@ def killed(ctx: Any, point: str) -> None:
 @pytest.mark.parametrize("exists", [False, True])
 def test_killed_in_the_middle_of_its_input(ctx: Any, exists: bool) -> None:
     if exists:
-        write(replace(ctx, session_id="earlier"))
+        write(ctx.but(session_id="earlier"))
     killed(ctx, "input")
-    ctx = replace(ctx, session_id="run-0", step_id="save")
+    ctx = ctx.but(session_id="run-0", step_id="save")
     assert committed(ctx) is None
     write(ctx)
     assert len(rows(ctx, "FROM t")) == (4 if exists else 2)
@@ -156,7 +155,7 @@ def test_killed_in_the_middle_of_its_input(ctx: Any, exists: bool) -> None:
 def test_killed_after_the_commit_with_the_log_still_there(ctx: Any) -> None:
     killed(ctx, "committed")
     assert files(ctx) == ["x.duckdb", "x.duckdb.wal"]
-    ctx = replace(ctx, session_id="run-0", step_id="save")
+    ctx = ctx.but(session_id="run-0", step_id="save")
     assert committed(ctx)["rows"] == 1000
     assert files(ctx) == ["x.duckdb"]  # the log was folded in
     assert rows(ctx, "SELECT count(*) FROM t") == [(1000,)]
@@ -206,13 +205,13 @@ def test_killed_at_random(ctx: Any) -> None:
             child.kill()
             ended = [0, *map(int, child.stdout.read().split())]
         for number in range(len(ended) + 1):
-            own = replace(ctx, base_dir=folder, session_id=f"run-{number}", step_id="save")
+            own = ctx.but(base_dir=folder, session_id=f"run-{number}", step_id="save")
             facts = committed(own)
             if number in ended:
                 assert facts["rows"] == 1000
             if facts is None:
                 many = pa.concat_tables([ROWS] * 500)
                 write(own, many)
-        own = replace(ctx, base_dir=folder)
+        own = ctx.but(base_dir=folder)
         assert rows(own, "SELECT count(*) FROM t") == [(1000 * (len(ended) + 1),)]
         assert [path.name for path in folder.iterdir()] == ["x.duckdb"]

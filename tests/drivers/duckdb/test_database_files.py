@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +28,7 @@ NUMBERS = itertools.count()
 
 
 def write(ctx: Any, data: Any, **options: Any) -> None:
-    ctx = replace(ctx, session_id=f"run-{next(NUMBERS)}")
+    ctx = ctx.but(session_id=f"run-{next(NUMBERS)}")
     config = {"database": "x.duckdb", "table": "t", **options}
     Writer().run("save", config, {"df": data if isinstance(data, Dataset) else Dataset.of(data)}, ctx)
 
@@ -337,14 +336,14 @@ def test_query_and_limit(ctx: Any) -> None:
 
 
 def test_a_connection_names_the_file(ctx: Any) -> None:
-    ctx = replace(ctx, connection={"path": "x.duckdb", "default": True})
+    ctx = ctx.but(connection={"path": "x.duckdb", "default": True})
     Writer().run("save", {"connection": "@duckdb", "table": "t"}, {"orders": Dataset.of(ONE)}, ctx)
     extractor = Extractor()
     config = {"connection": "@duckdb", "table": "t"}
     assert extractor.run("load", config, {}, ctx)["df"].table().num_rows == 2
     assert extractor.check(config, ctx)["path"] == str(ctx.base_dir / "x.duckdb")
     extractor.close()
-    read_only = replace(ctx, connection={"path": "x.duckdb", "read_only": True})
+    read_only = ctx.but(connection={"path": "x.duckdb", "read_only": True})
     with pytest.raises(DriverError) as caught:
         Writer().run("save", config, {"df": Dataset.of(ONE)}, read_only)
     assert caught.value.code == "duckdb.read_only"

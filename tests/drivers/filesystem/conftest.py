@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,65 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from osiris.core.cancellation import Cancellation
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.plugin import osiris_drivers
+from osiris.testing import RecordingStepContext
 
 
-@dataclass(repr=False)
-class Step:
-    """A whole StepContext on a folder: what is logged is kept in lists."""
-
-    base_dir: Path
-    step_id: str = "step"
-    session_id: str = "session"
-    connection: Mapping[str, Any] | None = None
-    cancellation: Cancellation = field(default_factory=Cancellation)
-    events: list[tuple[str, Any]] = field(default_factory=list)
-    metrics: list[tuple[str, float]] = field(default_factory=list)
-    outputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    @property
-    def artifacts_dir(self) -> Path:
-        return self._folder("artifacts")
-
-    @property
-    def temp_dir(self) -> Path:
-        return self._folder("tmp")
-
-    @property
-    def state_dir(self) -> Path:
-        return self._folder(f"state/{self.session_id}/{self.step_id}")
-
-    def _folder(self, name: str) -> Path:
-        path = self.base_dir / ".session" / name
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
-    @property
-    def cancelled(self) -> bool:
-        return self.cancellation.requested
-
-    def raise_if_cancelled(self) -> None:
-        self.cancellation.raise_if_requested()
-
-    def on_cancel(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
-        return self.cancellation.on_cancel(callback)
-
-    def log_event(self, event: str, data: Mapping[str, Any] | None = None) -> None:
-        self.events.append((event, data))
-
-    def log_metric(self, metric: str, value: float, unit: str | None = None, **tags: Any) -> None:
-        self.metrics.append((metric, value))
-
-    def add_output(self, location: str, **facts: Any) -> None:
-        self.outputs.append((location, facts))
-
-    def resolve_path(self, path: str | Path) -> Path:
-        return self.base_dir / path
-
-    # -- for the tests -----------------------------------------------------------------------------
+class Step(RecordingStepContext):
+    """A step's context, with short ways to let the drivers read and write."""
 
     def read(self, kind: str, path: str | list[str], **config: Any) -> Dataset:
         """What ``filesystem.<kind>_extractor`` gives for a path."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +18,10 @@ import pymysql
 import pytest
 from mariadb_server import MariaDBServer
 
-from osiris.core.cancellation import Cancellation
 from osiris.drivers.mysql.config import MySqlConnection
+from osiris.testing import RecordingStepContext
 
 _NUMBERS = itertools.count(1)
-
-
-@dataclass
-class Context:
-    base_dir: Path
-    temp_dir: Path
-    connection: Mapping[str, Any] | None = None
-    step_id: str = "step"
-    session_id: str = "run"
-    cancellation: Cancellation = field(default_factory=Cancellation)
-    events: list[tuple[str, Any]] = field(default_factory=list)
-    metrics: list[tuple[str, float]] = field(default_factory=list)
-    outputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    @property
-    def artifacts_dir(self) -> Path:
-        return self.base_dir
-
-    @property
-    def state_dir(self) -> Path:
-        folder = self.base_dir / "state" / self.step_id
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    @property
-    def cancelled(self) -> bool:
-        return self.cancellation.requested
-
-    def raise_if_cancelled(self) -> None:
-        self.cancellation.raise_if_requested()
-
-    def on_cancel(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
-        return self.cancellation.on_cancel(callback)
-
-    def log_event(self, event: str, data: Mapping[str, Any] | None = None) -> None:
-        self.events.append((event, data))
-
-    def log_metric(self, metric: str, value: float, unit: str | None = None, **tags: Any) -> None:
-        self.metrics.append((metric, value))
-
-    def add_output(self, location: str, **facts: Any) -> None:
-        self.outputs.append((location, facts))
-
-    def resolve_path(self, path: str | Path) -> Path:
-        return self.base_dir / path
-
-    def told(self, event: str) -> Any:
-        """The data of the last event of that name."""
-        return [data for name, data in self.events if name == event][-1]
 
 
 @dataclass(frozen=True)
@@ -147,14 +98,12 @@ def database(server: Server) -> Iterator[Database]:
                 cursor.execute(f"DROP DATABASE `{name}`")
 
 
-def make_context(folder: Path) -> Context:
-    temp = folder / "tmp"
-    temp.mkdir(exist_ok=True)
-    return Context(base_dir=folder, temp_dir=temp)
+def make_context(folder: Path) -> RecordingStepContext:
+    return RecordingStepContext(folder, session_id="run")
 
 
 @pytest.fixture
-def ctx(tmp_path: Path, database: Database) -> Context:
+def ctx(tmp_path: Path, database: Database) -> RecordingStepContext:
     """A context whose connection is the test's database, as root."""
     context = make_context(tmp_path)
     context.connection = database.options
@@ -162,6 +111,6 @@ def ctx(tmp_path: Path, database: Database) -> Context:
 
 
 @pytest.fixture(scope="session")
-def new_context() -> Callable[[Path], Context]:
+def new_context() -> Callable[[Path], RecordingStepContext]:
     """For tests that need several, or one without the database."""
     return make_context

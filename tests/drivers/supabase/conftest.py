@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,63 +14,17 @@ import pytest
 from postgres_server import PASSWORD, PostgresServer
 from supabase_project import SupabaseProject
 
-from osiris.core.cancellation import Cancellation
 from osiris.core.dataset import Dataset
 from osiris.drivers.supabase.extractor import SupabaseExtractor
 from osiris.drivers.supabase.writer import SupabaseWriter
+from osiris.testing import RecordingStepContext
 
 
-@dataclass
-class Context:
-    """A step's context over real folders and a real cancellation."""
+class Context(RecordingStepContext):
+    """A step of the run ``run``."""
 
-    base_dir: Path
-    connection: Mapping[str, Any] | None = None
-    step_id: str = "step"
-    session_id: str = "run"
-    cancellation: Cancellation = field(default_factory=Cancellation)
-    events: list[tuple[str, Any]] = field(default_factory=list)
-    metrics: list[tuple[str, float]] = field(default_factory=list)
-    outputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    def _folder(self, name: str) -> Path:
-        folder = self.base_dir / name
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    @property
-    def artifacts_dir(self) -> Path:
-        return self._folder("artifacts")
-
-    @property
-    def temp_dir(self) -> Path:
-        return self._folder("tmp")
-
-    @property
-    def state_dir(self) -> Path:
-        return self._folder("state")
-
-    @property
-    def cancelled(self) -> bool:
-        return self.cancellation.requested
-
-    def raise_if_cancelled(self) -> None:
-        self.cancellation.raise_if_requested()
-
-    def on_cancel(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
-        return self.cancellation.on_cancel(callback)
-
-    def log_event(self, event: str, data: Mapping[str, Any] | None = None) -> None:
-        self.events.append((event, data))
-
-    def log_metric(self, metric: str, value: float, unit: str | None = None, **tags: Any) -> None:
-        self.metrics.append((metric, value))
-
-    def add_output(self, location: str, **facts: Any) -> None:
-        self.outputs.append((location, facts))
-
-    def resolve_path(self, path: str | Path) -> Path:
-        return self.base_dir / path
+    def __init__(self, base_dir: Path, connection: Mapping[str, Any] | None = None, step_id: str = "step") -> None:
+        super().__init__(base_dir, connection=connection, step_id=step_id, session_id="run")
 
 
 @dataclass

@@ -45,8 +45,7 @@ class RecordingStepContext:
         self.connection = connection
         self.step_id = step_id
         self.session_id = session_id
-        self.session_dir = base_dir / ".session" / session_id if session_dir is None else session_dir
-        """Holds artifacts, temporary files and state: what a run would keep."""
+        self._session_dir = session_dir
         self.cancellation = Cancellation()
         """The one that a run would set."""
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -57,6 +56,11 @@ class RecordingStepContext:
         """Location and facts of every output."""
         self.strange: list[str] = []
         """What a driver used, or tried to use, that is not of the contract."""
+
+    @property
+    def session_dir(self) -> Path:
+        """Holds artifacts, temporary files and state: what a run would keep."""
+        return self.base_dir / ".session" / self.session_id if self._session_dir is None else self._session_dir
 
     @property
     def artifacts_dir(self) -> Path:
