@@ -265,3 +265,10 @@ def test_an_error_without_secrets_is_as_it_was():
     error = Stubborn("nothing")
     assert redact_error(error) is error
     assert str(error) == "refused: nothing"
+
+
+def test_an_error_that_tells_no_secret_keeps_its_arguments(secret):
+    arguments = ({"a", "b"}, ["c"], 1)
+    error = ValueError(*arguments)
+    assert redact_error(error) is error
+    assert error.args == arguments

@@ -46,8 +46,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _redact(error: BaseException) -> None:
-    with suppress(Exception):  # a class of somebody else's may keep its arguments from us
-        error.args = tuple(REDACTOR({"args": error.args})["args"])
+    if _tells(error):
+        with suppress(Exception):  # a class of somebody else's may keep its arguments from us
+            error.args = tuple(REDACTOR({"args": error.args})["args"])
     notes = getattr(error, "__notes__", None)
     if notes:
         notes[:] = [REDACTOR.text(str(note)) for note in notes]
