@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,15 +23,13 @@ def open_parquet(file: AtomicFile, schema: pa.Schema, options: ParquetWriterConf
     Raises:
         DriverError: Parquet has no form for a column's type.
     """
-    try:
+    with _explained(schema):
         return pq.ParquetWriter(
             pa.PythonFile(file, mode="w"),
             schema,
             compression=options.compression,
             compression_level=options.compression_level,
         )
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-        raise _no_form(schema, error) from error
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
@@ -39,10 +39,8 @@ def stored_schema(schema: pa.Schema) -> pa.Schema:
         DriverError: Parquet has no form for a column's type.
     """
     sink = pa.BufferOutputStream()
-    try:
+    with _explained(schema):
         pq.ParquetWriter(sink, schema).close()
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-        raise _no_form(schema, error) from error
     return pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema_arrow
 
 
@@ -81,10 +79,8 @@ class RowGroups:
         if table.schema != self._schema:
             table = table.cast(self._schema)
         keep = table.num_rows % self._size if whole_groups else 0
-        try:
+        with _explained(self._schema):
             self._writer.write_table(table.slice(0, table.num_rows - keep), row_group_size=self._size)
-        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-            raise _no_form(self._schema, error) from error
         self._waiting = table.slice(table.num_rows - keep).to_batches() if keep else []
         self._rows = keep
         self.bytes = sum(batch.nbytes for batch in self._waiting)
@@ -100,10 +96,14 @@ class RowGroups:
             self._writer.is_open = False  # it would write a footer when it is thrown away
 
 
-def _no_form(schema: pa.Schema, error: Exception) -> DriverError:
-    shown = ", ".join(f"{field.name} {field.type}" for field in schema)
-    return DriverError(
-        f"Parquet has no form for one of these columns: {shown} ({error})",
-        hint="cast the column to another type, as text, before writing it",
-        code="filesystem.parquet_type",
-    )
+@contextmanager
+def _explained(schema: pa.Schema) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        shown = ", ".join(f"{field.name} {field.type}" for field in schema)
+        raise DriverError(
+            f"Parquet has no form for one of these columns: {shown} ({error})",
+            hint="cast the column to another type, as text, before writing it",
+            code="filesystem.parquet_type",
+        ) from error
