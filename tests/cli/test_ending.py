@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,16 @@ BEGIN = "import atexit, sys, threading\nfrom osiris.cli.ending import end_proces
 
 
 def ended(code: str, *arguments: str) -> tuple[int, list[str], str]:
-    done = subprocess.run([sys.executable, "-c", BEGIN + code, *arguments], capture_output=True, text=True, check=False)
+    reading, writing = os.pipe()  # as shells and CI leave them open for their children
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        pass_fds=[writing],
+    )
+    os.close(reading)
+    os.close(writing)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
@@ -38,6 +48,28 @@ end_process(0)
 """
     assert ended(code, str(tmp_path / "file")) == (0, ["saidregistered"], "")
     assert (tmp_path / "file").read_text() == "the rest"
+
+
+def test_what_a_replaced_stream_holds_is_written():
+    code = """
+import io
+sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8")
+print("said")
+end_process(0)
+"""
+    assert ended(code) == (0, ["said"], "")
+
+
+def test_no_object_is_looked_at_where_no_file_is_open(tmp_path):
+    code = """
+import gc
+looked = gc.get_objects
+gc.get_objects = lambda: (print("looked"), looked())[1]
+if sys.argv[1:]: left_open = open(sys.argv[1], "w")
+end_process(0)
+"""
+    assert ended(code) == (0, [], "")
+    assert ended(code, str(tmp_path / "file")) == (0, ["looked"], "")
 
 
 def test_other_threads_are_waited_for():

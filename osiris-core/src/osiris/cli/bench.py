@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from osiris.cli import figures, terminal
+from osiris.cli.garbage import look_while_running
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import PlannedPipeline, plan_pipeline
 from osiris.cli.options import Adapter, AdapterOption, EnvFile, Json, Parallel, Param, Pipeline, Profile
@@ -55,6 +56,7 @@ def bench(
     with TemporaryDirectory(prefix="osiris-bench-") as folder, interruptible(cancellation):
         numbers = count(1)
         with terminal.kept_for_result():
+            look_while_running()
             report = run_benchmark(
                 adapter,
                 planned.manifest,

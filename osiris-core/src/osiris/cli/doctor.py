@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from osiris.cli.project import MARKER, find_project, sessions_root
 from osiris.cli.terminal import clean, styled, write
 from osiris.core import __version__
 from osiris.core.errors import InvalidPipelineError, OsirisError, PluginError
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["app"]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osiris.cli.predecessor import find_default_profile
 from osiris.cli.variables import find_variables
 from osiris.core.errors import ManifestError
+from osiris.core.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from osiris.core.connections import Connections

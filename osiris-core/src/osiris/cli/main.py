@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typer.main import get_command
 
 from osiris.cli import failure, terminal
 from osiris.cli.ending import end_process
+from osiris.cli.garbage import look_while_starting
 from osiris.cli.group import LazyGroup
 from osiris.core import __version__
 from osiris.core.errors import OsirisError
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _run(list(arguments))
-    _collect_less_garbage()
+    look_while_starting()
     code = _run(sys.argv[1:])
     end_process(code)
     return code
@@ -85,12 +85,6 @@ def _run(given: list[str]) -> int:
         failure.tell_error(error)
         return failure.exit_code(error)
     return code
-
-
-def _collect_less_garbage() -> None:
-    # Where the process is ours alone. Starting up makes some hundred thousand objects that stay to the end; looking
-    # at them again and again while they are made is a tenth of a run with nothing to do.
-    gc.set_threshold(10_000)
 
 
 def _dispatch(given: list[str]) -> int:

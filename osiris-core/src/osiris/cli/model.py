@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import PluginBrokenError
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Option", "config_schema", "list_options"]
 

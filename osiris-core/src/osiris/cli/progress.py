@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from osiris.cli import figures, terminal
 from osiris.cli.terminal import clean, styled, tell
 from osiris.core.events.bus import Event, Metric
+from osiris.core.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from rich.console import Group

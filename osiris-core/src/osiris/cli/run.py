@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from osiris.cli import failure, terminal
+from osiris.cli.garbage import look_while_running
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import plan_pipeline
 from osiris.cli.options import (
@@ -244,6 +245,7 @@ def _run(
         cancellation=cancellation,
     )
     context.bus.subscribe(teller)
+    look_while_running()
     with terminal.kept_for_result(), teller:
         result = run_pipeline(backend, planned.manifest, context, adapter_name=adapter, fallbacks=fallbacks)
     session.finish(result)

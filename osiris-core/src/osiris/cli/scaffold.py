@@ -9,7 +9,6 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Literal
 from osiris.core import __version__
 from osiris.core.errors import UsageError
 from osiris.core.plugins.known import ADAPTERS, DRIVER_FAMILIES
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Kind", "PackageName", "package_files", "write_package"]
 

@@ -8,12 +8,13 @@ float, DECIMAL stays exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from osiris.core.errors import DatasetError
+from osiris.core.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,11 +19,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from osiris.core.errors import DriverError, PluginBrokenError
+from osiris.core.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from osiris.core.plugins import Catalog

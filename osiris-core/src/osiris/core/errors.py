@@ -31,8 +31,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar, Literal
+
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = [
     "CollectError",

@@ -21,13 +21,14 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 from osiris.core.cancellation import Cancellation
 from osiris.core.errors import CollectError, ExecutionError, OsirisError, PrepareError, UsageError
 from osiris.core.events.bus import Event, EventBus, Metric
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = [
     "AdapterSpec",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from osiris.core.connections import REDACTOR, redact_error
 from osiris.core.errors import ExecutionError, OsirisError, PrepareError, RunCancelledError, UnreachableError
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun, RunResult, Status
 from osiris.core.plugins import Catalog
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Fallback", "run_pipeline"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from osiris.core.events.bus import Event, Metric
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun, RunResult
 from osiris.core.lifecycle import run_pipeline
+from osiris.core.quick_dataclass import dataclass
 from osiris.testing.parity import make_context
 from osiris.testing.reference import load_pipeline
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import pytest
+
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Contract", "Rule", "is_kit_class", "must_override", "rules"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from osiris.core.connections import REDACTOR
 from osiris.core.events.bus import EventBus
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, RunResult
 from osiris.core.lifecycle import run_pipeline
+from osiris.core.quick_dataclass import dataclass
 from osiris.testing.reference import make_project
 
 __all__ = ["Observation", "differences", "exact", "make_context", "observe", "portable"]

@@ -12,12 +12,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from osiris.core.dataset import Dataset
+from osiris.core.quick_dataclass import dataclass
 from osiris.testing.fresh_process import PATIENCE, fresh_environment, run_fresh
 from osiris.testing.input_stream import InputStream, in_form
 from osiris.testing.sample_tables import big_batches, big_schema

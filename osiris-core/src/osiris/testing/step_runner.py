@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from osiris.core.dataset import Dataset
 from osiris.core.driver import DriverRegistry, DriverSpec
+from osiris.core.quick_dataclass import dataclass
 from osiris.testing.input_stream import InputStream, in_form
 from osiris.testing.step_context import RecordingStepContext
 

@@ -10,7 +10,7 @@ import secrets
 import shlex
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Any
 
@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from osiris.core.engine.settings import RunSettings
 from osiris.core.errors import PrepareError
+from osiris.core.quick_dataclass import dataclass
 from osiris.remote.e2b.cargo import Cargo
 from osiris.remote.e2b.lease import Lease
 from osiris.remote.e2b.mirror import Mirror

@@ -8,11 +8,11 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from osiris.core.errors import PrepareError
+from osiris.core.quick_dataclass import dataclass
 from osiris.remote.e2b import outpost
 from osiris.remote.e2b.inputs import LocalFiles
 from osiris.remote.e2b.modules import Modules

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Completed", "exit_code"]
 

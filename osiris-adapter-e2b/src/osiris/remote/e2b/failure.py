@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
 
 from osiris.core.errors import ExecutionError, OsirisError, PrepareError, UnreachableError
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["GONE", "KNOWN", "attempt", "explained"]
 

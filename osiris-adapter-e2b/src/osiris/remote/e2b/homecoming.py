@@ -9,13 +9,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from osiris.core.artifacts import unpack
 from osiris.core.engine.landing import Landing
 from osiris.core.errors import CollectError, OsirisError
+from osiris.core.quick_dataclass import dataclass
 from osiris.remote.e2b.sdk import Sandbox
 
 __all__ = ["Homecoming", "bring_home", "is_below"]

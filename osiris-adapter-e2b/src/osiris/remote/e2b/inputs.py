@@ -6,10 +6,11 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.remote.e2b.mirror import Mirror
 
 if TYPE_CHECKING:

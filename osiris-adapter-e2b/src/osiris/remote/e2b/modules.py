@@ -7,12 +7,13 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from osiris.core.parsing import parse_python
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Modules", "find_modules", "named_functions"]
 

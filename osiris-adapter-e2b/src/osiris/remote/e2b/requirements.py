@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from osiris.core.errors import PrepareError
 from osiris.core.parsing import read_requirement
+from osiris.core.quick_dataclass import dataclass
 from osiris.remote.e2b.wheels import Wheel, installed, is_pure, pack_wheel
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import json
 import struct
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from osiris.core.errors import PrepareError
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Wheel", "installed", "is_pure", "pack_wheel"]
 

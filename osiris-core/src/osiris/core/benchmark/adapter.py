@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,6 +27,7 @@ from osiris.core.benchmark.spans import share_of_steps, step_spans
 from osiris.core.benchmark.watch import Watch
 from osiris.core.errors import UsageError
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["AdapterBenchmark", "BenchmarkReport", "Figure", "run_benchmark"]
 

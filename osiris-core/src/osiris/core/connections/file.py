@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from osiris.core.connections.references import SecretReference, secret_references
 from osiris.core.errors import ConnectionConfigError
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["FILE_NAME", "Connection", "Connections"]
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from osiris.core.errors import ConnectionConfigError
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["SecretReference", "fill", "malformed_references", "parse_reference", "secret_references"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from osiris.core.connections.publicity import is_public
 from osiris.core.connections.redaction import REDACTOR, Redactor
 from osiris.core.connections.references import SecretReference, parse_reference
 from osiris.core.errors import ConnectionConfigError, OsirisError, Problem
+from osiris.core.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from types import ModuleType

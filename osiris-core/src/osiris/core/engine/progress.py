@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,6 +16,7 @@ from osiris.core.events.bus import OWN_METRICS
 from osiris.core.events.jsonable import jsonable
 from osiris.core.events.sinks import JsonlFile, read_jsonl
 from osiris.core.privacy import make_private_folder
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Finished", "Kept", "Progress", "read_progress"]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from osiris.core.execution_adapter import Status
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["RunReport", "StepReport", "StepStatus"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from osiris.core.cancellation import Cancellation
 from osiris.core.execution_adapter import RunOptions
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["EventDoor", "RunSettings"]
 

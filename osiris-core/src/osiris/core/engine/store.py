@@ -6,7 +6,6 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DatasetError, ExecutionError
 from osiris.core.privacy import make_private_folder
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["DatasetStore"]
 

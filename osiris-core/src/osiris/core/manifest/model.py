@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from osiris.core.errors import Problem
 from osiris.core.manifest.params import Params
 from osiris.core.manifest.report import Report
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Manifest", "Origin"]
 

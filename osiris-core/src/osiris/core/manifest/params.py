@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from osiris.core.manifest.param_sources import note_missing, take_given, take_variables
@@ -16,6 +16,7 @@ from osiris.core.manifest.param_values import TYPES, ParamType, as_text, match, 
 from osiris.core.manifest.profiles import read_profiles
 from osiris.core.manifest.references import Reference, parse
 from osiris.core.manifest.report import Path, Report, describe, suggest
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Given", "Param", "Params", "read_params"]
 

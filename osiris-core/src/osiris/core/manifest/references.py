@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Reference", "find_references", "has_secret", "parse", "parse_input", "unescape"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from osiris.core.manifest.references import parse, unescape
 from osiris.core.manifest.report import describe, suggest
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["MaskMethod", "MaskRule", "read_masks"]
 

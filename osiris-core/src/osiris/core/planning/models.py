@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from osiris.core.errors import PluginBrokenError
 from osiris.core.manifest.references import has_secret
 from osiris.core.manifest.report import describe, suggest
 from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
+from osiris.core.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from osiris.core.driver import DriverSpec
 from osiris.core.errors import Problem
 from osiris.core.planning.masking import MaskRule
 from osiris.core.planning.policy import BreakerPolicy, LimitPolicy, StepPolicy
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Edge", "Plan", "PlannedStep", "Stage"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from osiris.core.driver import DriverRegistry, DriverSpec
@@ -28,6 +28,7 @@ from osiris.core.planning.policy import (
 )
 from osiris.core.planning.stages import choose_kinds, make_stages
 from osiris.core.planning.wiring import Wiring, wire
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["DriverSource", "Examination", "PlanCheck", "examine", "make_plan"]
 

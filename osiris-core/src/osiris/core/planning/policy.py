@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from osiris.core.manifest.report import describe, suggest
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = [
     "BreakerPolicy",

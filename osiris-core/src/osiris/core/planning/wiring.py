@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from osiris.core.driver import DriverSpec
@@ -12,6 +12,7 @@ from osiris.core.manifest.references import Reference, parse_input, unescape
 from osiris.core.manifest.report import suggest
 from osiris.core.planning.findings import Findings
 from osiris.core.planning.plan import Edge
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Wiring", "wire"]
 

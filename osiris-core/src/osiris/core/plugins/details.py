@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ from osiris.core.plugins.fence import check_fence, stated_range
 from osiris.core.plugins.known import ADAPTERS as KNOWN_ADAPTERS
 from osiris.core.plugins.known import DRIVER_FAMILIES, closest
 from osiris.core.plugins.report import PluginReport, report_on
+from osiris.core.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from osiris.core.plugins.catalog import Catalog

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib import metadata
+from operator import attrgetter
 from pathlib import Path
 
 import osiris.core
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["ADAPTERS", "DRIVERS", "GROUPS", "OTHERS", "PluginEntry", "Scan", "core_version", "normalise", "scan"]
 
@@ -21,8 +23,10 @@ GROUPS = (ADAPTERS, DRIVERS, OTHERS)
 
 PREDECESSOR = "osiris-pipeline"
 
+_ORDER = attrgetter("group", "name", "distribution", "version", "value", "origin")
 
-@dataclass(frozen=True, kw_only=True, order=True)
+
+@dataclass(frozen=True, kw_only=True)
 class PluginEntry:
     """One entry point, as its distribution's metadata states it.
 
@@ -45,6 +49,9 @@ class PluginEntry:
     origin: str = ""
     requires: tuple[str, ...] = field(default=(), repr=False)
     editable: bool = False
+
+    def __lt__(self, other: PluginEntry) -> bool:
+        return bool(_ORDER(self) < _ORDER(other))
 
     @property
     def owner(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 from osiris.core.errors import PluginError
 from osiris.core.plugins.distributions import PluginEntry
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Finding", "FindingState", "Subject"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from osiris.core.plugins.distributions import PluginEntry, normalise
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["ALLOW", "DENY", "Permission"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 from osiris.core.errors import OsirisError, PluginConflictError, PluginVersionError
 from osiris.core.plugins.distributions import PluginEntry
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["BLOCKED_CODE", "PluginReport", "State", "report_on"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from osiris.core.engine.settings import RunSettings
 from osiris.core.errors import ExecutionError, UsageError
 from osiris.core.execution_adapter import PreparedRun, RunOptions
 from osiris.core.planning import Plan
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Assignment", "Secrets", "hide"]
 

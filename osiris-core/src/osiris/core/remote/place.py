@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
 from osiris.core.errors import PrepareError
+from osiris.core.quick_dataclass import dataclass
 from osiris.core.remote.assignment import Assignment, Secrets
 
 __all__ = ["Leash", "Place", "SameMachine"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from osiris.core.connections import REDACTOR
 from osiris.core.errors import OsirisError
 from osiris.core.events.jsonable import jsonable
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = [
     "INTERNAL_ERROR",

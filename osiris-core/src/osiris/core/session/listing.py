@@ -7,12 +7,13 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from osiris.core.errors import UsageError
 from osiris.core.process import started_at
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = [
     "SESSION_ID",

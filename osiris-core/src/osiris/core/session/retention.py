@@ -8,13 +8,13 @@ import secrets
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from osiris.core.errors import UsageError
 from osiris.core.process import held
+from osiris.core.quick_dataclass import dataclass
 from osiris.core.session.listing import (
     SESSION_ID,
     STATE_FILE,

@@ -11,12 +11,12 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.duckdb.config import DuckdbConnection
 from osiris.drivers.duckdb.database import OpenError, Session, connect, quote_text
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.duckdb.config import WriterConfig
 from osiris.drivers.duckdb.database import Session, quote_name, quote_text
 from osiris.drivers.duckdb.table_name import TableName

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from osiris.core.dataset import Dataset, FileSource
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.duckdb.database import Session, quote_name, quote_text
 
 __all__ = ["PushedInput", "push_down"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.byte_blocks import ByteSink
 from osiris.drivers.filesystem.csv_quoting import Needing, Quoting

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pyarrow as pa
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.arrow_arrays import constant
 from osiris.drivers.filesystem.value_text import FORM, scalar_text

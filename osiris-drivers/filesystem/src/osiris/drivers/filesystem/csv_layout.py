@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem.csv_records import CsvFormat, scan_records
 from osiris.drivers.filesystem.text_source import TextSource
 

@@ -6,11 +6,10 @@ the columns, would refuse them. :attr:`Quoting.reveal` puts them back in what it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.arrow_arrays import constant, text_array
 from osiris.drivers.filesystem.byte_blocks import contains, translate

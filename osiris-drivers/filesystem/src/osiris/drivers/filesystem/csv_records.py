@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
+
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["CsvFormat", "Record", "scan_records"]
 

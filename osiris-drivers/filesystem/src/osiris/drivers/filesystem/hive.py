@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem.arrow_arrays import constant
 from osiris.drivers.filesystem.errors import explaining
 from osiris.drivers.filesystem.locations import Location, list_folder, locate, locate_all

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
 from types import NoneType
@@ -18,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem.arrow_arrays import bits, text_array
 from osiris.drivers.filesystem.csv_declared import declared
 from osiris.drivers.filesystem.csv_inference import Misfit

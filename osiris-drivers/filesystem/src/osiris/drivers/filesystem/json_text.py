@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 from json.encoder import encode_basestring
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem import arrow_functions as pc
 from osiris.drivers.filesystem.value_text import BinaryForm, form_of, is_bytes, scalar_text
 

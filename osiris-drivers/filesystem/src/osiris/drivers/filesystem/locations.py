@@ -6,12 +6,12 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem.errors import explaining, not_found
 
 __all__ = ["Location", "check_base", "list_folder", "locate", "locate_all"]

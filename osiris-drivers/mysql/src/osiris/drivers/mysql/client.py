@@ -6,12 +6,12 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.mysql.config import MySqlConnection
 from osiris.drivers.mysql.errors import LOST, explain, not_a_query
 from osiris.drivers.mysql.library import ClientError, RawConnection, is_misuse, log_in, number_and_text

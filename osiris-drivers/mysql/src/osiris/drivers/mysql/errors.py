@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["LOST", "explain", "not_a_query"]
 

@@ -6,12 +6,11 @@ rounded to an INT, microseconds cut off a DATETIME, ``'2'`` taken as the second 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.mysql.fitting_times import into_date, into_datetime, into_time
 from osiris.drivers.mysql.members import members_of
 from osiris.drivers.mysql.rendering import MisfitError, plain, refuse_where, to_text

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.mysql.errors import explain
 
 __all__ = ["SPARE", "Rows", "read_rows"]

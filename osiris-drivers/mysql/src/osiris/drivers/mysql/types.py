@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Column", "ZeroDates", "arrow_type", "column_ddl", "schema_of"]
 

@@ -7,11 +7,11 @@ Not by INSERT ... ON DUPLICATE KEY UPDATE: that updates the row which any unique
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.mysql.client import Session
 from osiris.drivers.mysql.fitting import Fit
 from osiris.drivers.mysql.names import TableName, quote_name

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -24,6 +23,7 @@ from psycopg.errors import error_from_result
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.config import SupabaseConnection
 from osiris.drivers.supabase.errors import from_postgres
 from osiris.drivers.supabase.postgres_address import Address, explain_failure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.config import SupabaseConnection
 from osiris.drivers.supabase.errors import from_sqlstate
 from osiris.drivers.supabase.postgres import Session

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 from array import array as numbers
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from osiris.core.python_values import to_array
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = [
     "HEADER",

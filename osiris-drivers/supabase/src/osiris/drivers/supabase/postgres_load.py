@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError
 from osiris.core.python_values import to_array
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.postgres import Session
 from osiris.drivers.supabase.postgres_binary import to_field
 from osiris.drivers.supabase.postgres_fitting import MisfitError

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 import pyarrow as pa
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.errors import from_sqlstate
 from osiris.drivers.supabase.postgres import Session
 from osiris.drivers.supabase.postgres_types import PgType, load_types

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 
 import pyarrow as pa
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.postgres import Session
 
 __all__ = ["Form", "PgType", "load_types"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from typing import Literal
+
+from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Batch", "cut"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.errors import STATES, from_sqlstate
 
 __all__ = ["AnswerLostError", "Refusal", "refused", "unreachable"]

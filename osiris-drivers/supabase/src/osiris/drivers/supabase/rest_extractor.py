@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.config import ExtractorConfig, Order, SupabaseConnection
 from osiris.drivers.supabase.rest_check import check
 from osiris.drivers.supabase.rest_client import RestClient

@@ -9,11 +9,12 @@ import json
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import Any
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.config import Order
 from osiris.drivers.supabase.rest_client import RestClient
 from osiris.drivers.supabase.rest_query import after, order_of

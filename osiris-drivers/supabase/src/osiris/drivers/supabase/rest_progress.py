@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.rest_batches import Batch
 
 __all__ = ["Progress"]

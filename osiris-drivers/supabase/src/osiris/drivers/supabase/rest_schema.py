@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.rest_client import CACHE_WAITS, RestClient
 
 __all__ = ["Description", "RestColumn", "RestTable", "describe", "find_table"]

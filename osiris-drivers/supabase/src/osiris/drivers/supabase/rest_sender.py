@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.rest_batches import Batch
 from osiris.drivers.supabase.rest_client import Answer, RestClient
 from osiris.drivers.supabase.rest_errors import AnswerLostError

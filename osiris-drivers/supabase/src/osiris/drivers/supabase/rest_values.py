@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from itertools import accumulate
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from osiris.core.python_values import to_array
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.rest_query import name_of
 from osiris.drivers.supabase.rest_schema import RestColumn
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol
 
 from osiris.core.dataset import Dataset
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.supabase.config import ExtractorConfig, SupabaseConnection, Transport, WriterConfig
 
 __all__ = ["Reader", "TableWriter", "WriteResult", "choose", "connection_of", "reader_of", "writer_of"]
