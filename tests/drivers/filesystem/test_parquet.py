@@ -62,6 +62,68 @@ def test_row_groups_are_as_large_as_asked(step):
     assert metadata.row_group(0).column(0).compression == "SNAPPY"
 
 
+def dictionaries(path):
+    """Of each column, by its path in the file, whether it was written with a dictionary."""
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = (group.column(index) for index in range(group.num_columns))
+    return {column.path_in_schema: "RLE_DICTIONARY" in column.encodings for column in columns}
+
+
+def test_only_columns_whose_values_come_again_have_a_dictionary(step):
+    rows = range(20_000)
+    table = pa.table(
+        {
+            "unique": rows,
+            "unique.text": [f"text {row}" for row in rows],
+            "unique or null": [row if row % 3 else None for row in rows],
+            "country": [["AT", "CZ"][row % 2] for row in rows],
+            "thousands": [Decimal(row // 1000) for row in rows],
+            "null": pa.nulls(20_000, pa.string()),
+            "coded": pa.array([f"text {row}" for row in rows]).dictionary_encode(),
+            "binary": [bytes([row % 7]) for row in rows],
+        }
+    )
+    path = step.write("parquet", table, "out.parquet")
+    assert dictionaries(path) == {
+        "unique": False,
+        "unique.text": False,
+        "unique or null": False,
+        "country": True,
+        "thousands": True,
+        "null": True,
+        "coded": True,
+        "binary": True,
+    }
+    assert step.read("parquet", "out.parquet").table().equals(table)
+
+
+def test_nested_columns_have_dictionaries_beside_columns_that_have_none(step):
+    rows = range(1000)
+    nested = pa.struct([("a", pa.list_(pa.int32())), ("b.c", pa.map_(pa.string(), pa.float64()))])
+    table = pa.table(
+        {
+            "first": rows,
+            "nested": pa.array([{"a": [row, None], "b.c": [("k", row / 2)]} for row in rows], nested),
+            "last": pa.array([f"{row:032x}" for row in rows]),
+            "key": pa.array([row.to_bytes(16) for row in rows], pa.uuid()),
+            "same": [1.5] * 1000,
+        }
+    )
+    path = step.write("parquet", table, "out.parquet")
+    found = dictionaries(path)
+    assert found.pop("first") is found.pop("last") is found.pop("key") is False
+    assert set(found.values()) == {True}, found
+    assert step.read("parquet", "out.parquet").table().to_pylist() == table.to_pylist()
+
+
+def test_the_first_rows_say_it_for_all_row_groups_of_a_file_and_of_a_partition(step):
+    table = pa.table({"year": [2023, 2024] * 5000, "unique": range(10_000), "same": ["x"] * 10_000})
+    step.write("parquet", table, "out", partition_by=["year"], row_group_size=1000)
+    for path in (step.base_dir / "out").rglob("*.parquet"):
+        assert pq.ParquetFile(path).num_row_groups == 5
+        assert dictionaries(path) == {"unique": False, "same": True}
+
+
 def test_columns_limit_and_number_of_rows(step):
     step.write("parquet", TABLE, "out.parquet")
     data = step.read("parquet", "out.parquet", columns=["amount", "year"], limit=3)

@@ -183,10 +183,11 @@ def _checked(index: int, target: str, field: pa.Field, inferred: bool) -> str:
     if target == "VARCHAR":
         return column
     same = f"CAST({value} AS VARCHAR) = {column}"
+    # strlen, not length: bytes cost nothing to count, and what is the same as a value's text is ASCII.
     if target in ("DATE", "TIMESTAMP"):  # infinity, years before 1 and after 9999 are DuckDB's alone
-        same += f" AND length({column}) {'= 10' if target == 'DATE' else 'BETWEEN 19 AND 26'}"
+        same += f" AND strlen({column}) {'= 10' if target == 'DATE' else 'BETWEEN 19 AND 26'}"
     if target == "TIMESTAMP":  # DuckDB leaves out the zeros at the end of a fraction
-        same = f"({same}) OR (length({column}) = 26 AND CAST({value} AS VARCHAR) = rtrim({column}, '0'))"
+        same = f"({same}) OR (strlen({column}) = 26 AND CAST({value} AS VARCHAR) = rtrim({column}, '0'))"
     cases = [f"WHEN {same} THEN {value}", f"WHEN {column} IS NULL THEN NULL"]
     declared = None if inferred else _declared(field.type)
     if declared is not None:

@@ -30,7 +30,7 @@ from osiris.drivers.filesystem.csv_text import to_text
 from osiris.drivers.filesystem.errors import explaining, unknown_columns
 from osiris.drivers.filesystem.hive import folder_name
 from osiris.drivers.filesystem.locations import Location
-from osiris.drivers.filesystem.row_groups import RowGroups, open_parquet
+from osiris.drivers.filesystem.row_groups import RowGroups
 from osiris.drivers.filesystem.settling import give_up, move_files, settle
 
 __all__ = ["write_partitions"]
@@ -213,7 +213,7 @@ class _Partitions:
             path = str(self._folder / folder / self._name)
             file = self._stack.enter_context(AtomicFile(Location(path, path), "overwrite", ".draft"))
             self._files.append(file)
-            found = RowGroups(open_parquet(file, self._inner, self._options), self._inner, self._options.row_group_size)
+            found = RowGroups(file, self._inner, self._options)
             self._groups[folder] = found
         return found
 

@@ -16,8 +16,7 @@ from osiris.drivers.filesystem.file_driver import FileWriter
 from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.parquet_file import ParquetInput, plain_schema
-from osiris.drivers.filesystem.parquet_partitions import write_partitions
-from osiris.drivers.filesystem.row_groups import RowGroups, open_parquet, stored_schema
+from osiris.drivers.filesystem.row_groups import RowGroups, stored_schema
 from osiris.drivers.filesystem.selection import select_columns
 
 __all__ = ["ParquetWriter"]
@@ -42,6 +41,8 @@ class ParquetWriter(FileWriter):
         location = locate(options.path, ctx)
         data = select_columns(Dataset.of(inputs["df"]), options.columns)
         if options.partition_by:
+            from osiris.drivers.filesystem.parquet_partitions import write_partitions  # takes pyarrow.compute
+
             told = write_partitions(location, data, options, ctx)
         else:
             told = _write_file(location, data, options, ctx)
@@ -55,7 +56,7 @@ def _write_file(location: Location, data: Dataset, options: ParquetWriterConfig,
     with open_output(location, options.write_mode, ctx, create_dirs=options.create_dirs, copy_existing=False) as file:
         rows = 0
         schema = plain_schema(stored_schema(data.schema)) if file.appends else data.schema
-        with RowGroups(open_parquet(file, schema, options), schema, options.row_group_size) as groups:
+        with RowGroups(file, schema, options) as groups:
             for batch in _old_rows(file, schema) if file.appends else ():
                 ctx.raise_if_cancelled()
                 groups.add(batch)

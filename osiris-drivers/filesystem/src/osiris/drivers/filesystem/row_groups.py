@@ -11,25 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from osiris.core.errors import DriverError
+from osiris.drivers.filesystem import dictionary_columns
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.config import ParquetWriterConfig
 
-__all__ = ["RowGroups", "open_parquet", "stored_schema"]
-
-
-def open_parquet(file: AtomicFile, schema: pa.Schema, options: ParquetWriterConfig) -> Any:
-    """A pyarrow writer on ``file``.
-
-    Raises:
-        DriverError: Parquet has no form for a column's type.
-    """
-    with _explained(schema):
-        return pq.ParquetWriter(
-            pa.PythonFile(file, mode="w"),
-            schema,
-            compression=options.compression,
-            compression_level=options.compression_level,
-        )
+__all__ = ["RowGroups", "stored_schema"]
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
@@ -45,17 +31,24 @@ def stored_schema(schema: pa.Schema) -> pa.Schema:
 
 
 class RowGroups:
-    """Collects batches and writes a row group whenever enough rows are there. A context manager.
+    """Collects batches and writes a row group into ``file`` whenever enough rows are there. A context manager.
 
     Attributes:
         bytes: Of the batches that wait.
+
+    Raises:
+        DriverError: Parquet has no form for a column's type.
     """
 
-    def __init__(self, writer: Any, schema: pa.Schema, rows: int) -> None:
-        self._writer, self._schema, self._size = writer, schema, rows
+    def __init__(self, file: AtomicFile, schema: pa.Schema, options: ParquetWriterConfig) -> None:
+        self._file, self._schema, self._options = file, schema, options
+        self._size = options.row_group_size
+        self._writer: Any = None
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
         self.bytes = 0
+        with _explained(schema):  # now, not when the first row group is full
+            pq.ParquetWriter(pa.BufferOutputStream(), schema)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take a batch.
@@ -80,10 +73,22 @@ class RowGroups:
             table = table.cast(self._schema)
         keep = table.num_rows % self._size if whole_groups else 0
         with _explained(self._schema):
-            self._writer.write_table(table.slice(0, table.num_rows - keep), row_group_size=self._size)
+            self._open(table).write_table(table.slice(0, table.num_rows - keep), row_group_size=self._size)
         self._waiting = table.slice(table.num_rows - keep).to_batches() if keep else []
         self._rows = keep
         self.bytes = sum(batch.nbytes for batch in self._waiting)
+
+    def _open(self, first: pa.Table) -> Any:
+        # Only with the first rows: they say how the columns are best written.
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                pa.PythonFile(self._file, mode="w"),
+                self._schema,
+                compression=self._options.compression,
+                compression_level=self._options.compression_level,
+                use_dictionary=dictionary_columns.choose(first),
+            )
+        return self._writer
 
     def __enter__(self) -> Self:
         return self
@@ -91,8 +96,8 @@ class RowGroups:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is None:
             self.flush()
-            self._writer.close()
-        else:
+            self._open(pa.Table.from_batches([], self._schema)).close()
+        elif self._writer is not None:
             self._writer.is_open = False  # it would write a footer when it is thrown away
 
 
