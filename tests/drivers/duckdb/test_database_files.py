@@ -311,7 +311,10 @@ def test_another_process_that_opens_and_closes_the_file_all_the_time(ctx: Any) -
 
 def test_what_cannot_be_opened(ctx: Any, tmp_path: Path) -> None:
     (tmp_path / "text.duckdb").write_text("not a database, but long enough to look at " * 200)
+    write(ctx, ONE)
+    (tmp_path / "cut.duckdb").write_bytes((tmp_path / "x.duckdb").read_bytes()[:5000])
     for database, code in [
+        ("cut.duckdb", "duckdb.io"),
         ("missing.duckdb", "duckdb.not_found"),
         ("text.duckdb", "duckdb.not_a_database"),
         (".", "duckdb.not_found"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from e2b import E2B
 from e2b_server import E2BServer, Options, RemoteServer
+from e2b_server.process import Process
 
 SERVICES = Path(__file__).resolve().parents[2] / "services"
 
@@ -51,6 +53,29 @@ def sleeping() -> set[int]:
         except OSError:
             continue
     return found
+
+
+def test_nothing_is_left_open_of_a_start_that_is_given_up():
+    """As where the client goes, or its sandbox ends, while the pipes of its process are being made."""
+
+    async def give_up(pipes: int) -> None:
+        process = Process({}, None)
+        start = asyncio.create_task(process.start(None, {}, with_stdin=True))
+        while len(process.pipes) < pipes:
+            await asyncio.sleep(0)
+        start.cancel()
+        await asyncio.wait([start])
+        assert start.cancelled()
+        await asyncio.sleep(0)  # transports close in the turn that follows
+
+    async def give_up_everywhere() -> None:
+        for pipes in (0, 1):
+            before = set(Path("/dev/fd").iterdir())
+            await give_up(pipes)
+
+            assert set(Path("/dev/fd").iterdir()) == before
+
+    asyncio.run(give_up_everywhere())
 
 
 def test_sandboxes_are_their_own_world(tmp_path):

@@ -65,28 +65,30 @@ class Process:
             ConnectError: There is no such program or folder.
         """
         readers = {}
-        theirs = []
-        for name in ("stdout", "stderr"):
-            ours, out = os.pipe()
-            theirs.append(out)
-            readers[name] = await self.reader(ours)
-        if with_stdin:
-            theirs_in, self.stdin = os.pipe()
-            os.set_blocking(self.stdin, False)
-        else:
-            theirs_in = os.open(os.devnull, os.O_RDONLY)
-        args = [self.config.get("cmd", ""), *self.config.get("args", [])]
-        cwd = self.config.get("cwd") or sandbox.workdir
+        theirs: list[int] = []
         try:
-            self.pid = await sandbox.link.ask(
-                "processes.spawn", (theirs_in, *theirs), args=args, envs=environment, cwd=cwd
-            )
+            for name in ("stdout", "stderr"):
+                ours, out = os.pipe()
+                theirs.append(out)
+                readers[name] = await self.reader(ours)
+            if with_stdin:
+                theirs_in, self.stdin = os.pipe()
+                os.set_blocking(self.stdin, False)
+            else:
+                theirs_in = os.open(os.devnull, os.O_RDONLY)
+            theirs.insert(0, theirs_in)
+            args = [self.config.get("cmd", ""), *self.config.get("args", [])]
+            cwd = self.config.get("cwd") or sandbox.workdir
+            self.pid = await sandbox.link.ask("processes.spawn", tuple(theirs), args=args, envs=environment, cwd=cwd)
         except OSError as error:
             self.abandon()
             message = f"error starting process: '{error.filename}': {error.strerror}"
             raise ConnectError("invalid_argument", message) from error
+        except BaseException:  # the client or the sandbox has gone meanwhile
+            self.abandon()
+            raise
         finally:
-            for descriptor in (theirs_in, *theirs):
+            for descriptor in theirs:
                 os.close(descriptor)
         pumps = [asyncio.create_task(self.pump(name, reader)) for name, reader in readers.items()]
         self.tasks = [*pumps, asyncio.create_task(self.conclude(pumps))]

@@ -57,7 +57,6 @@ class E2BServer:
         self._folder = folder
         self._isolation = isolation
         self._port = port
-        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._live, name="e2b-server", daemon=True)
         self._up = threading.Event()
         self._trouble: BaseException | None = None
@@ -144,15 +143,14 @@ class E2BServer:
         return self.cloud.faults
 
     def _live(self) -> None:
-        asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._serve())
+            with asyncio.Runner() as runner:  # ends what is still under way before it closes its loop
+                self._loop = runner.get_loop()
+                runner.run(self._serve())
         except BaseException as error:  # told to the thread that waits for the start
             self._trouble = error
         finally:
             self._up.set()
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            self._loop.close()
 
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
+from osiris.core.quick_dataclass import dataclass
 
-__all__ = ["VERSION", "OpenError", "Session", "connect", "quote_name", "quote_text"]
+__all__ = ["VERSION", "OpenError", "Refusal", "Session", "connect", "quote_name", "quote_text", "refusal_of"]
 
 ROWS_PER_BATCH = 65_536
 VERSION: str = duckdb.__version__
@@ -68,6 +69,31 @@ def connect(path: str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDB
         OpenError: It cannot be opened.
     """
     return duckdb.connect(path, read_only=read_only)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a file is not opened. ``errno`` is the system's number, None where the reason is in the file."""
+
+    message: str
+    errno: int | None
+
+
+def refusal_of(path: str, *, read_only: bool) -> Refusal | None:
+    """Ask DuckDB why it does not open a file; None where it does by now.
+
+    ``connect`` has one class for all reasons. A connection that is there already can be told to give them as JSON,
+    with the system's error number.
+    """
+    with duckdb.connect() as connection:
+        connection.execute("SET errors_as_json = true")
+        try:
+            connection.execute(f"ATTACH {quote_text(path)} AS asked{' (READ_ONLY)' if read_only else ''}")
+        except duckdb.Error as error:
+            _, _, form = str(error).partition("{")
+            facts = json.loads("{" + form)
+            return Refusal(facts["exception_message"], int(facts["errno"]) if "errno" in facts else None)
+    return None
 
 
 def translate(error: BaseException, what: str = "DuckDB") -> DriverError:

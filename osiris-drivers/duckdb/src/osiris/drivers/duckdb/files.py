@@ -6,6 +6,7 @@ that finds it open read-only waits until the readers have finished.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -18,15 +19,15 @@ from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.duckdb.config import DuckdbConnection
-from osiris.drivers.duckdb.database import OpenError, Session, connect, quote_text
+from osiris.drivers.duckdb.database import OpenError, Refusal, Session, connect, quote_text, refusal_of
 
 __all__ = ["DatabaseFile", "is_open_for_reading"]
 
 WAIT_SECONDS = 60.0
 """How long a writer waits for the readers of the same process."""
 
-_PAUSES = (0.01, 0.02, 0.04)
-"""Seconds between attempts to open a file where no reason for the failure is to be seen."""
+_ATTEMPTS = 20
+"""How often a file is opened that is said to be free whenever it was not opened."""
 
 _EMPTY_DATABASE = 3 * 4096
 """Bytes of the headers that every database file has."""
@@ -158,7 +159,7 @@ class DatabaseFile:
             with self.path.open("rb") as file:
                 begin = file.read(_EMPTY_DATABASE)
             torn = not begin or (begin[8:12] == b"DUCK" and len(begin) < _EMPTY_DATABASE)
-            if torn and not _is_locked(self.path, write=True):
+            if torn and not _is_locked(self.path):
                 self.path.unlink()
 
     def remove_spilled(self) -> None:
@@ -200,31 +201,29 @@ def _connect(path: Path, write: bool) -> Any:
             code="duckdb.not_found",
             path=str(path),
         )
-    for pause in (*_PAUSES, None):
+    for _ in range(_ATTEMPTS):
         try:
             return connect(str(path), read_only=not write)
         except OpenError as error:
-            reason = _explained(path, write, error)
-            # What kept us out may be gone by the time one looks: another process has closed the file, or looked too.
-            if reason.code in ("duckdb.locked", "duckdb.permission") or pause is None:
-                raise reason from error
-            time.sleep(pause)
-    raise AssertionError("the last attempt gives or raises")
+            refusal = refusal_of(str(path), read_only=not write)
+            if refusal is not None:
+                raise _explained(path, refusal) from error
+            # What kept us out has gone meanwhile: another process has closed the file.
+    raise _locked(path, "other processes open it again and again")
 
 
-def _explained(path: Path, write: bool, error: Exception) -> DriverError:
-    """Why a file cannot be opened, found out by looking at it: DuckDB has one class for all reasons."""
-    if not path.is_file():
-        code, hint = "duckdb.io", "check that the folder exists and can be written"
-    elif not os.access(path, os.R_OK | (os.W_OK if write else 0)):
-        code, hint = "duckdb.permission", "check who owns the file and its mode"
-    elif _is_locked(path, write):
+def _explained(path: Path, refusal: Refusal) -> DriverError:
+    if refusal.errno == errno.EAGAIN:
         return _locked(path, "another process has it open")
+    if refusal.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        code, hint = "duckdb.permission", "check who owns the file and its mode"
+    elif refusal.errno is not None:
+        code, hint = "duckdb.io", "check that the folder exists and can be written"
     elif not _is_database(path):
         code, hint = "duckdb.not_a_database", "check the path: the file is something else"
     else:
         code, hint = "duckdb.io", "the file may be damaged, or of a newer DuckDB"
-    return DriverError(f"{path} cannot be opened: {error}", hint=hint, code=code, path=str(path))
+    return DriverError(f"{path} cannot be opened: {refusal.message}", hint=hint, code=code, path=str(path))
 
 
 def _locked(path: Path, why: str) -> DriverError:
@@ -237,11 +236,11 @@ def _locked(path: Path, why: str) -> DriverError:
     )
 
 
-def _is_locked(path: Path, write: bool) -> bool:
+def _is_locked(path: Path) -> bool:
     # Only asked where this process does not have the file open: closing it here would drop our own lock.
-    with path.open("r+b" if write else "rb") as file:
+    with path.open("r+b") as file:
         try:
-            fcntl.lockf(file, (fcntl.LOCK_EX if write else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True
     return False
