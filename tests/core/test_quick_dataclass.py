@@ -158,7 +158,6 @@ ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((1, "zwei"), {}),
     ((1, 2, 3, 4), {}),
     ((), {"first": 1}),
-    ((), {"first": float("nan")}),
     ((), {"first": 1, "second": "zwei"}),
     ((1,), {"third": (1, 2)}),
     ((), {"first": 1, "third": (1, 2)}),
@@ -192,7 +191,7 @@ def test_instances_are_alike(sample: Callable[[Decorator], type], arguments: Any
                 repr(made),
                 made == other,
                 made != other,
-                made == made,  # also with NaN in it
+                made == made,
                 made == object(),
                 tried(lambda made=made, other=other: "equal" if hash(made) == hash(other) else "differ"),
                 dataclasses.asdict(made),
@@ -207,6 +206,14 @@ def test_instances_are_alike(sample: Callable[[Decorator], type], arguments: Any
             ]
         )
     assert repr(seen[0]) == repr(seen[1])
+
+
+@pytest.mark.parametrize("sample", [plain, one_field])
+def test_what_holds_nan_is_equal_to_itself(sample: Callable[[Decorator], type]) -> None:
+    """On every Python: the standard library has given this up in 3.13."""
+    first, second = sample(quick)(first=float("nan")), sample(quick)(first=float("nan"))
+    assert first == first
+    assert first != second
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
