@@ -20,7 +20,7 @@ class Extractor(Driver):
             except sqlite3.Error as error:
                 raise DriverError(str(error), hint="does the table exist?", code="acme.query") from error
         ctx.log_metric("rows_read", len(rows), "rows")
-        names = [column[0] for column in cursor.description]
+        names = [described[0] for described in cursor.description]
         return {"df": pa.table({name: column([row[at] for row in rows]) for at, name in enumerate(names)})}
 
     def check(self, config, ctx):
