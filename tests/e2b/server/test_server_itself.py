@@ -72,7 +72,6 @@ def test_nothing_is_left_open_of_a_start_that_is_given_up():
         for pipes in (0, 1):
             before = set(Path("/dev/fd").iterdir())
             await give_up(pipes)
-
             assert set(Path("/dev/fd").iterdir()) == before
 
     asyncio.run(give_up_everywhere())
