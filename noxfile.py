@@ -77,10 +77,8 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The site of the documentation, strictly built and checked; ``-- write`` makes the generated pages anew before."""
-    session.install(*group("docs"))
-    if "write" in session.posargs:
-        install_workspace(session)
-        session.run("python", "-m", "docs.generator")
+    install_workspace(session, *group("docs"))
+    session.run("python", "-m", "docs.generator", *([] if "write" in session.posargs else ["--check"]))
     site = ROOT / "build" / "site"
     options = ["--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
     cache = Path(session.create_tmp()) / "doctrees"
