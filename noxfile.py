@@ -25,7 +25,10 @@ MEMBERS = sorted(
     for folder in ROOT.glob(pattern)
     if (folder / "pyproject.toml").exists()
 )
-NAMES = {folder: nox.project.load_toml(folder / "pyproject.toml")["project"]["name"] for folder in MEMBERS}
+PROJECTS = {folder: nox.project.load_toml(folder / "pyproject.toml") for folder in MEMBERS}
+NAMES = {folder: settings["project"]["name"] for folder, settings in PROJECTS.items()}
+PLUGINS = {settings["project"]["name"] for settings in PROJECTS.values() if "entry-points" in settings["project"]}
+SCAN = ROOT / "osiris-csv-scan"
 DEMO = ROOT / "examples" / "demo"
 
 if sys.version_info < (3, 11):  # noqa: UP036  # nox itself also runs on older ones
@@ -105,8 +108,11 @@ def wheels(session: nox.Session) -> None:
     for name, scripts in alone.items():
         session.run(scripts / "osiris", "--version", external=True)
         listed = session.run(scripts / "osiris", "plugins", "list", external=True, silent=True) or ""
-        if name != "osiris-core" and name not in listed:
+        if name in PLUGINS and name not in listed:
             session.error(f"{name} is installed but 'osiris plugins list' does not show it:\n{listed}")
+
+    compiled = "from osiris.csv_scan import why_not_compiled; import sys; sys.exit(why_not_compiled())"
+    session.run(alone["osiris-csv-scan"] / "python", "-c", compiled, external=True)
 
     others = [str(wheel) for name, wheel in built.items() if name != "osiris-core"]
     complete = bare_environment(session, away / "standard", f"osiris-core[standard] @ {core.as_uri()}", *others)
@@ -124,6 +130,19 @@ def wheels(session: nox.Session) -> None:
     if "pip install osiris-driver-filesystem" not in (told or ""):
         session.error(f"osiris-core alone does not say what to install:\n{told}")
     run_demo(session, copy, complete)
+
+
+@nox.session
+def platforms(session: nox.Session) -> None:
+    """Wheels of osiris-csv-scan for every platform, compiled here by zig: for a release, beside the others."""
+    session.install("build")
+    dist = ROOT / "dist"
+    for platform in PROJECTS[SCAN]["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["platforms"]:
+        session.run(
+            "python", "-m", "build", "--wheel", "--outdir", dist, SCAN, env={"CSV_SCAN_PLATFORM": platform}, silent=True
+        )
+    for wheel in sorted(dist.glob("osiris_csv_scan-*.whl")):
+        session.log(wheel.name)
 
 
 @nox.session

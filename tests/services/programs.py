@@ -1,4 +1,4 @@
-"""The server programs that tests bring up: where they are, and how they get here.
+"""The server programs that tests bring up, and a C compiler: where they are, and how they get here.
 
 ``python tests/services/programs.py`` installs what is missing where it can (Debian, as root); ``nox -s tests``
 does so first. Where it cannot, the tests that need a server are skipped with the reason, except in CI: a missing
@@ -23,6 +23,7 @@ PACKAGES = {
     "pg_ctl": "postgresql",
     "openssl": "openssl",
     "pgbouncer": "pgbouncer",
+    "cc": "build-essential",
 }
 """Program to the Debian package that brings it."""
 EXTRA = frozenset({"pgbouncer"})
