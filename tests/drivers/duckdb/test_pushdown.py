@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osiris.core.dataset import Dataset, FileSource
-from osiris.core.errors import DriverError
+from osiris.core.errors import DriverError, RunCancelledError
 from osiris.drivers.duckdb.database import Session, connect
 from osiris.drivers.duckdb.processor import Processor
 from osiris.drivers.duckdb.pushdown import push_down
@@ -301,6 +302,136 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _rows(node: dict[str, Any]) -> int:
     return int(_find([node], "READ_CSV")["extra_info"]["Estimated Cardinality"])
+
+
+ALL_TYPES = {
+    "i": (pa.int64(), ["0", "-12", "9223372036854775807", ""]),
+    "b": (pa.int8(), ["127", "-128", "7", ""]),
+    "u": (pa.uint64(), ["18446744073709551615", "0", "", "1"]),
+    "n": (pa.decimal128(18, 2), ["1.50", "-0.01", "", "9999999999999999.99"]),
+    "f": (pa.float64(), ["1.5", "-2.0", "0.0001", ""]),
+    "d": (pa.date32(), ["2024-02-29", "0001-01-01", "", "9999-12-31"]),
+    "t": (pa.timestamp("us"), ["2024-02-29 23:59:59", "2024-01-01 00:00:00.5", "", "1969-12-31 00:00:00.000001"]),
+    "y": (pa.bool_(), ["true", "false", "", "true"]),
+    "s": (pa.string(), ["x", '"a,""b"""', "", "007"]),
+}
+"""Columns, and texts that are exactly their values'."""
+LONG = [f"{'x' * 450_000}" for _ in range(20)]
+"""Together longer than what is looked at in one piece: from there on, osiris-csv-scan is asked."""
+
+
+def large(path: Path, columns: dict[str, list[str]]) -> Path:
+    """A file with these texts, and a last column that makes it large; around them NULL."""
+    rows = list(zip(*columns.values(), strict=True))
+    nothing = [("",) * len(columns)]
+    lines = [*nothing * 10, *rows, *nothing * 10]
+    texts = [*LONG[:10], *["z"] * len(rows), *LONG[10:]]
+    head = ",".join([*columns, "long"])
+    body = "".join(f"{','.join(line)},{text}\n" for line, text in zip(lines, texts, strict=True))
+    path.write_text(f"{head}\n{body}", encoding="utf-8")
+    return path
+
+
+def view(source: FileSource, ctx: Any) -> str:
+    """The SQL that DuckDB reads a file by."""
+    session = Session(connect(), ctx)
+    try:
+        assert push_down(session, Dataset(lambda: iter(()), source.schema, source=source), "t") is not None
+        ((sql,),) = session.execute("SELECT sql FROM duckdb_views() WHERE view_name = 't'")
+        return str(sql)
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize("crlf", [True, False])
+def test_columns_that_are_certain_are_read_as_what_they_are(ctx: Any, crlf: bool) -> None:
+    path = large(ctx.base_dir / "t.csv", {name: texts for name, (_, texts) in ALL_TYPES.items()})
+    if crlf:
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    schema = pa.schema([*[(name, kind) for name, (kind, _) in ALL_TYPES.items()], ("long", pa.string())])
+    source = csv_source(path, schema)
+    sql = view(source, ctx)
+    assert "CAST" not in sql, "nothing is left to be checked"
+    assert all(kind in sql for kind in ("BIGINT", "DECIMAL(18,2)", "DOUBLE", "DATE", "TIMESTAMP", "BOOLEAN"))
+    files = Files(source)
+    expected = stream_csv(str(path), source).to_pylist()
+    assert run(ctx, "FROM t", files) == [tuple(row.values()) for row in expected]
+    assert (files.streamed, files.reported) == (0, [(24, path.stat().st_size)])
+
+
+@pytest.mark.parametrize("last", ["1.5", "007", "+5", "99999999999999999999", " 7", "1e2", '"07"'])
+def test_in_a_large_file_too_a_value_that_does_not_fit_raises_what_the_stream_raises(ctx: Any, last: str) -> None:
+    path = large(ctx.base_dir / "t.csv", {"i": ["1", "2", last], "j": ["3", "4", "5"]})
+    error = DriverError("t.csv, line 14: i", code="filesystem.csv_type_mismatch")
+    source = csv_source(path, pa.schema([("i", pa.int64()), ("j", pa.int64()), ("long", pa.string())]))
+    sql = view(source, ctx)
+    assert "TRY_CAST" in sql, "the column that is not certain is checked where it is used"
+    assert "BIGINT" in sql.replace("AS BIGINT", ""), "the other is read as what it is"
+    assert run(ctx, "SELECT sum(j)::INT FROM t", Files(source, broken=error)) == [(12,)]
+    with pytest.raises(DriverError) as caught:
+        run(ctx, "SELECT sum(i) FROM t", Files(source, broken=error))
+    assert caught.value is error
+
+
+def test_where_nothing_can_be_scanned_duckdb_checks_large_files_too(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "osiris.csv_scan", None)  # as where it is not installed
+    path = large(ctx.base_dir / "t.csv", {"i": ["1", "2"], "j": ["3", "4"]})
+    source = csv_source(path, pa.schema([("i", pa.int64()), ("j", pa.int64()), ("long", pa.string())]))
+    assert view(source, ctx).count("TRY_CAST") == 2
+    files = Files(source)
+    assert run(ctx, "SELECT sum(i)::INT, sum(j)::INT FROM t", files) == [(3, 7)]
+    assert files.streamed == 0
+
+
+def test_a_cancel_ends_the_look_through_a_large_file(ctx: Any) -> None:
+    path = large(ctx.base_dir / "t.csv", {"i": ["1"]})
+    source = csv_source(path, pa.schema([("i", pa.int64()), ("long", pa.string())]))
+    session = Session(connect(), ctx)
+    ctx.cancellation.request("enough")
+    with pytest.raises(RunCancelledError):
+        push_down(session, Dataset(lambda: iter(()), source.schema, source=source), "t")
+    session.close()
+
+
+NEARLY = st.one_of(
+    st.integers(-(10**19), 10**19).map(str),
+    st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=2).map(
+        "{:f}".format
+    ),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.datetimes().map(str),
+    st.dates().map(str),
+    st.text(alphabet="0123456789.-: e", max_size=20),
+    st.sampled_from([text for _, texts in ALL_TYPES.values() for text in texts if '"' not in text]),
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(texts=st.lists(st.tuples(*[NEARLY] * 5), min_size=1, max_size=3))
+def test_what_is_certain_is_what_the_check_gives(
+    tmp_path_factory: pytest.TempPathFactory, new_context: Any, texts: list[tuple[str, ...]]
+) -> None:
+    """Read as its type or checked against its text: a column has the same values, or both refuse it."""
+    ctx = new_context(tmp_path_factory.mktemp("csv"))
+    kinds = [pa.int64(), pa.decimal128(18, 2), pa.float64(), pa.date32(), pa.timestamp("us")]
+    columns = dict(zip("infdt", map(list, zip(*texts, strict=True)), strict=True))
+    path = large(ctx.base_dir / "t.csv", columns)
+    schema = pa.schema([*zip("infdt", kinds, strict=True), ("long", pa.string())])
+    quick = view(csv_source(path, schema), ctx)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "osiris.csv_scan", None)
+        careful = view(csv_source(path, schema), ctx)
+    session = Session(connect(), ctx)
+
+    def values(sql: str, column: str) -> object:
+        try:
+            return session.execute(f"SELECT {column} FROM ({sql.partition(' AS ')[2].rstrip(';')})")
+        except DriverError:
+            return "refused"
+
+    for column in columns:
+        assert values(quick, column) == values(careful, column), (column, columns[column])
+    session.close()
 
 
 def test_parquet(ctx: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,7 +15,17 @@ from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.core.quick_dataclass import dataclass
 
-__all__ = ["VERSION", "OpenError", "Refusal", "Session", "connect", "quote_name", "quote_text", "refusal_of"]
+__all__ = [
+    "VERSION",
+    "OpenError",
+    "Refusal",
+    "Session",
+    "connect",
+    "quote_name",
+    "quote_text",
+    "quote_texts",
+    "refusal_of",
+]
 
 ROWS_PER_BATCH = 65_536
 VERSION: str = duckdb.__version__
@@ -60,6 +70,11 @@ def quote_name(name: str) -> str:
 def quote_text(text: str) -> str:
     """``text`` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def quote_texts(texts: Iterable[str]) -> str:
+    """Texts as an SQL list."""
+    return "[" + ", ".join(map(quote_text, texts)) + "]"
 
 
 def connect(path: str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -120,6 +135,10 @@ class Session:
         self._release = release
         self._input_error: BaseException | None = None
         self._closed = False
+
+    def raise_if_cancelled(self) -> None:
+        """As :meth:`~osiris.core.driver.StepContext.raise_if_cancelled`, of the step that uses the connection."""
+        self._ctx.raise_if_cancelled()
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement to its end and give its rows."""
