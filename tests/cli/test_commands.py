@@ -184,6 +184,7 @@ def test_doctor(lab):
     ended, document = lab("doctor"), lab("doctor", "--json").json()
     checks = {check["what"]: check["state"] for check in document["checks"]}
     assert checks["adapter local"] == "ok"
+    assert checks["osiris-csv-scan"] == "ok"
     assert checks["project"] == "warn"
     assert "hint: 'osiris init' makes one" in ended.out
     lab.write("osiris_connections.yaml", CONNECTIONS)

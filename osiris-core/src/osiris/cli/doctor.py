@@ -50,6 +50,7 @@ def doctor(session_dir: SessionDir = None, as_json: Json = False) -> int:
     findings = [
         *_check_python(),
         *_check_plugins(),
+        *_check_scan(),
         *_check_project(project),
         *_check_disk(sessions_root(project, session_dir)),
     ]
@@ -101,6 +102,19 @@ def _check_plugins() -> Iterator[Finding]:
     if not catalog.driver_families():
         hint = "pip install osiris-core[standard]"
         yield Finding(what="drivers", state="warn", found="none", hint=hint)
+
+
+def _check_scan() -> Iterator[Finding]:
+    try:
+        from osiris.csv_scan import why_not_compiled
+    except ImportError:  # large CSV files are checked more slowly; that is all
+        return
+    problem = why_not_compiled()
+    if problem is None:
+        yield Finding(what="osiris-csv-scan", found="compiled")
+    else:
+        hint = "pip install --force-reinstall osiris-csv-scan; without it, large CSV files take longer"
+        yield Finding(what="osiris-csv-scan", state="warn", found=problem, hint=hint)
 
 
 def _check_project(project: Path) -> Iterator[Finding]:
