@@ -383,6 +383,37 @@ def test_where_nothing_can_be_scanned_duckdb_checks_large_files_too(ctx: Any, mo
     assert files.streamed == 0
 
 
+def test_a_small_file_may_go_once_it_was_read(ctx: Any) -> None:
+    path = numbers(ctx)
+    size = path.stat().st_size
+    files = Files(csv_source(path, SCHEMA))
+    batches = Processor().run("s", {"query": "SELECT i FROM t"}, {"t": files.dataset}, ctx)["df"].batches()
+    assert next(batches).num_rows == 10
+    path.unlink()
+    assert list(batches) == []
+    assert files.reported == [(10, size)]
+
+
+@pytest.mark.parametrize("how", ["written", "replaced", "removed"])
+def test_a_file_that_changes_after_it_was_looked_through_fails_the_step(ctx: Any, how: str) -> None:
+    path = large(ctx.base_dir / "t.csv", {"i": ["1", "2"]})
+    source = csv_source(path, pa.schema([("i", pa.int64()), ("long", pa.string())]))
+    batches = Processor().run("s", {"query": "SELECT i FROM t"}, {"t": Files(source).dataset}, ctx)["df"].batches()
+    if how == "written":
+        with path.open("a") as file:
+            file.write("007,x\n")
+    elif how == "removed":
+        path.rename(path.with_name("elsewhere.csv"))
+    else:
+        other = path.with_name("new.csv")
+        other.write_bytes(path.read_bytes().replace(b"\n1,z", b"\n0,z"))
+        other.replace(path)
+    with pytest.raises(DriverError, match="was changed while it was read") as caught:
+        list(batches)
+    assert caught.value.code == "duckdb.file_changed"
+    assert caught.value.retryable
+
+
 def test_a_cancel_ends_the_look_through_a_large_file(ctx: Any) -> None:
     path = large(ctx.base_dir / "t.csv", {"i": ["1"]})
     source = csv_source(path, pa.schema([("i", pa.int64()), ("long", pa.string())]))

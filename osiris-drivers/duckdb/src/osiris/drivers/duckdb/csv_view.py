@@ -15,18 +15,32 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from osiris.core.dataset import FileSource
+from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.duckdb.csv_look import CHUNK, sees_other_fields
 from osiris.drivers.duckdb.database import quote_name, quote_text, quote_texts
 
 if TYPE_CHECKING:
     from osiris.csv_scan import Column, Findings
 
-__all__ = ["select_csv"]
+__all__ = ["CsvView", "select_csv"]
 
 _BUFFER = 4 * 1024 * 1024
 
 
-def select_csv(source: FileSource, before_each_part: Callable[[], object]) -> str | None:
+@dataclass(frozen=True)
+class CsvView:
+    """How DuckDB reads CSV files.
+
+    Attributes:
+        select: The query.
+        trusts: Whether it believes values that were looked at beforehand: the files must be the same at its end.
+    """
+
+    select: str
+    trusts: bool
+
+
+def select_csv(source: FileSource, before_each_part: Callable[[], object]) -> CsvView | None:
     """A query for the rows of CSV files; None where it could give others than a stricter reader.
 
     Args:
@@ -88,7 +102,8 @@ def select_csv(source: FileSource, before_each_part: Callable[[], object]) -> st
         for index, (target, field, fine) in enumerate(zip(targets, source.schema, exact, strict=True))
     )
     read_csv = f"read_csv({quote_texts(source.paths)}, {arguments})"
-    return f"SELECT {items} FROM (SELECT *{''.join(casts)} FROM {read_csv})"  # noqa: S608  # quoted
+    select = f"SELECT {items} FROM (SELECT *{''.join(casts)} FROM {read_csv})"  # noqa: S608  # quoted
+    return CsvView(select, trusts=any(exact))
 
 
 def _scan(source: FileSource, before_each_part: Callable[[], object]) -> Findings | None:

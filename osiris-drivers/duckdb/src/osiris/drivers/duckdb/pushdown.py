@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -17,6 +17,15 @@ from osiris.drivers.duckdb.database import Session, quote_name, quote_texts
 __all__ = ["PushedInput", "push_down"]
 
 
+class _State(NamedTuple):
+    """Of a file: another one where it was written to, or is another file."""
+
+    device: int
+    inode: int
+    size: int
+    changed: int
+
+
 @dataclass(frozen=True)
 class PushedInput:
     """A table that DuckDB reads from files.
@@ -25,22 +34,37 @@ class PushedInput:
         dataset: What the step was given.
         source: Its files.
         rows: How many rows they have, where that is known without reading them.
+        states: Of the files, before anybody looked at them.
+        trusts: Whether they have to stay in these states until they are read.
     """
 
     dataset: Dataset
     source: FileSource
     rows: int | None
+    states: tuple[_State, ...]
+    trusts: bool
 
     def report(self, profile: Mapping[str, Any]) -> None:
         """Tell the dataset how much was read.
 
         Args:
             profile: Of the query that has just ended.
+
+        Raises:
+            DriverError: ``duckdb.file_changed``: what was certain of a file need not be true of what was read.
         """
+        for path, state in zip(self.source.paths, self.states, strict=True):
+            if self.trusts and not _is_in(path, state):
+                raise DriverError(
+                    f"{path} was changed while it was read",
+                    hint="run again when nothing writes to it any more",
+                    code="duckdb.file_changed",
+                    retryable=True,
+                )
         rows = self.rows
         if rows is None:
             rows = max(_rows_scanned(profile, self.source.paths[0]), default=0)
-        self.dataset.report(rows, sum(Path(path).stat().st_size for path in self.source.paths))
+        self.dataset.report(rows, sum(state.size for state in self.states))
 
 
 def push_down(session: Session, dataset: Dataset, name: str) -> PushedInput | None:
@@ -48,11 +72,16 @@ def push_down(session: Session, dataset: Dataset, name: str) -> PushedInput | No
     source = dataset.source
     if source is None or not source.paths or any(set(path) & set("*?[{") for path in source.paths):
         return None
+    rows, trusts = None, False
     try:
+        states = tuple(map(_state, source.paths))
         if source.format == "parquet":
             select, rows = _select_parquet(session, source), _count_parquet(session, source)
-        elif source.format == "csv" and (csv := select_csv(source, session.raise_if_cancelled)) is not None:
-            select, rows = csv, None
+        elif source.format == "csv":
+            view = select_csv(source, session.raise_if_cancelled)
+            if view is None:
+                return None
+            select, trusts = view.select, view.trusts
         else:
             return None
         wanted = _columns_of(session, source.schema)
@@ -61,7 +90,19 @@ def push_down(session: Session, dataset: Dataset, name: str) -> PushedInput | No
     except (DriverError, OSError):
         return None  # whatever is wrong with the files, the step that owns them says it better
     session.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {select}")
-    return PushedInput(dataset, source, rows)
+    return PushedInput(dataset, source, rows, states, trusts)
+
+
+def _state(path: str) -> _State:
+    facts = Path(path).stat()
+    return _State(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+def _is_in(path: str, state: _State) -> bool:
+    try:
+        return _state(path) == state
+    except OSError:
+        return False
 
 
 def _columns(session: Session, query: str) -> list[tuple[str, str]]:
