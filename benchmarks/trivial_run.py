@@ -1,8 +1,8 @@
 """What a run costs that has nothing to do: three steps over three rows, beside importing pyarrow.
 
-Once over files alone, once with SQL in between: what DuckDB takes to be imported and to open its first database is most
-of what the budget leaves. And beside a script that does the latter by hand with the same libraries: nobody who uses
-them gets below that.
+Over files alone, that is the whole budget. With SQL in between, importing DuckDB and opening its first database alone
+take most of what it leaves: a script that does the same by hand with the same libraries, and checks nothing, is at the
+budget already. So the floor there is that script.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from benchmarks.harness import Benchmark, Row, alternate, osiris, python, scratc
 
 ROUNDS = 15
 BUDGET = 0.5 / 0.16  # half a second on a machine where `import pyarrow` takes 0.16 s
+BESIDE_BY_HAND = 1.3
 
 FILES = """\
 version: "1.0.0"
@@ -87,9 +88,9 @@ def measure(full: bool) -> list[Row]:
     floor, by_hand, files, sql = (taken[name].seconds for name in ("floor", "by hand", "files", "sql"))
     return [
         Row(what="osiris run, three steps over files", measured=files, floor=floor, budget=BUDGET),
-        Row(what="osiris run, three steps with SQL between them", measured=sql, floor=floor, budget=BUDGET),
-        Row(what="the latter by hand (typer, pydantic, yaml, duckdb, pyarrow)", measured=by_hand, floor=floor),
-        Row(what="osiris run, beside that by hand", measured=sql, floor=by_hand),
+        Row(what="with SQL between them, beside the same by hand", measured=sql, floor=by_hand, budget=BESIDE_BY_HAND),
+        Row(what="  by hand (typer, pydantic, yaml, duckdb, pyarrow)", measured=by_hand, floor=floor),
+        Row(what="  osiris run", measured=sql, floor=floor),
     ]
 
 
