@@ -20,6 +20,7 @@ from osiris.core.errors import (
     UsageError,
 )
 from osiris.core.plugins import Catalog
+from osiris.core.plugins.distributions import core_version
 
 NUMBERS = itertools.count()
 
@@ -41,7 +42,7 @@ class Site:
         lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
         lines += [f"Requires-Dist: {line}" for line in requires]
         (info / "METADATA").write_text("\n".join(lines) + "\n\nText.\n")
-        groups = entries or {"osiris.drivers": {"acme": package}}
+        groups = {"osiris.drivers": {"acme": package}} if entries is None else entries
         text = "".join(
             f"[{group}]\n" + "".join(f"{key} = {value.format(package)}\n" for key, value in points.items())
             for group, points in groups.items()
@@ -58,6 +59,22 @@ def site(tmp_path, monkeypatch):
     made = Site(tmp_path / "site")
     monkeypatch.syspath_prepend(str(made.folder))
     return made
+
+
+@pytest.fixture
+def install_core(tmp_path, monkeypatch):
+    """Put metadata of an ``osiris-core`` of some version before that of the real one."""
+
+    def install(version):
+        before = Site(tmp_path / "core")
+        before.install("osiris-core", version=version, requires=(), entries={})
+        monkeypatch.syspath_prepend(str(before.folder))
+        core_version.cache_clear()
+        assert core_version() == version
+
+    yield install
+    monkeypatch.undo()
+    core_version.cache_clear()
 
 
 DRIVERS = """
@@ -268,8 +285,8 @@ def test_a_factory_that_leads_nowhere_is_found_when_it_is_loaded(site, factory, 
         (["osiris-core!=1.0.0; python_version >= '3.8'"], "needs osiris-core !=1.0.0"),
     ],
 )
-def test_the_fence_is_checked_before_anything_is_imported(site, monkeypatch, requires, says):
-    monkeypatch.setattr("osiris.core.plugins.catalog.core_version", lambda: "1.0.0")
+def test_the_fence_is_checked_before_anything_is_imported(site, install_core, requires, says):
+    install_core("1.0.0")
     package = site.install("acme-osiris", DRIVERS, requires=requires)
     catalog = site.catalog()
     with pytest.raises(PluginVersionError) as caught:
@@ -288,8 +305,8 @@ def test_the_fence_is_checked_before_anything_is_imported(site, monkeypatch, req
         ("1.0.0", ["osiris-core>=1", "osiris-core>=9; extra == 'next'", "osiris-core-extras>=9"]),
     ],
 )
-def test_the_fence_lets_through_what_fits(site, monkeypatch, core, requires):
-    monkeypatch.setattr("osiris.core.plugins.catalog.core_version", lambda: core)
+def test_the_fence_lets_through_what_fits(site, install_core, core, requires):
+    install_core(core)
     site.install("acme-osiris", DRIVERS, requires=requires)
     (report,) = site.catalog().report()
     assert (report.state, report.warnings) == ("ok", ())
