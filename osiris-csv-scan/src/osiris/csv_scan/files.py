@@ -133,7 +133,7 @@ class _Room:
             start: Of the part.
             size: Of the file.
         """
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        file = os.open(path, os.O_RDONLY)
         try:
             return self._scan(file, start, size)
         finally:
