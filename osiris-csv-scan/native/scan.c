@@ -8,15 +8,10 @@
 #define WINDOW 16384
 #define MOST_COLUMNS 4096
 
-#ifdef _WIN32
-#define PUBLIC __declspec(dllexport)
-#else
 #define PUBLIC __attribute__((visibility("default")))
-#endif
-
 #define INLINE static inline __attribute__((always_inline))
 
-/* A bit for each of 64 characters that are the wanted one. */
+/* A bit for each of 64 characters that is the wanted one. The function for this processor is inlined into a copy of all else. */
 typedef uint64_t search(const uint8_t *text, uint8_t wanted);
 
 INLINE uint64_t search_words(const uint8_t *text, uint8_t wanted) {
@@ -139,7 +134,9 @@ static void judge(const struct table *table, uint8_t *exact) {
     }
 }
 
-/* Quotes stand around whole fields, beside no white space; both are 0 beyond the text. */
+/* Whether quotes stand around whole fields, and beside no white space: DuckDB drops it.
+
+   quotes, inside: a bit for each of the 64 characters at `at`; inside from an opening quote to before the closing one. */
 static bool stand_well(const uint8_t *data, size_t at, uint64_t quotes, uint64_t inside, uint8_t delimiter, uint8_t quote) {
     for (; quotes != 0; quotes &= quotes - 1) {
         unsigned bit = (unsigned)__builtin_ctzll(quotes);
@@ -171,7 +168,7 @@ INLINE int look_through(const uint8_t *data, size_t size, const struct column *c
             uint64_t marks = (where(data + at, delimiter) & valid) | lines;
             uint64_t quotes = quote != 0 ? where(data + at, quote) & valid : 0;
             if (quotes | carried) {
-                uint64_t inside = quotes; /* from an opening quote to before the closing one */
+                uint64_t inside = quotes; /* each quote turns over all that follow */
                 for (unsigned shift = 1; shift < 64; shift *= 2) inside ^= inside << shift;
                 inside ^= carried;
                 carried = (inside >> 63) ? ~0ULL : 0;
@@ -247,7 +244,7 @@ NEWER static int scan_32(const uint8_t *data, size_t size, const struct column *
 
 /* Looks through whole records.
 
-   data: readable from 8 bytes before it to 64 behind its end. The last of its `size` bytes, below 2**31, is a newline.
+   data: readable up to 64 bytes behind its end. The last of its `size` bytes, below 2**31, is a newline.
    width: how many columns there are. quote: 0 for none.
    exact: one byte for each column, made 0 where a text is not how its type writes it.
    seen: bits are added to it.
