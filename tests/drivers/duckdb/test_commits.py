@@ -21,6 +21,7 @@ from osiris.drivers.duckdb.files import DatabaseFile
 from osiris.drivers.duckdb.writer import Writer
 
 PROGRAM = Path(__file__).with_name("killed_writer.py")
+ONE_OF_MANY = PROGRAM.with_name("one_of_many.py")
 ROWS = pa.table({"id": pa.array([1, 2], pa.int64()), "name": pa.array(["a", None], pa.string())})
 CONFIG = {"database": "x.duckdb", "table": "t"}
 
@@ -215,3 +216,31 @@ def test_killed_at_random(ctx: Any) -> None:
         own = ctx.but(base_dir=folder)
         assert rows(own, "SELECT count(*) FROM t") == [(1000 * (len(ended) + 1),)]
         assert [path.name for path in folder.iterdir()] == ["x.duckdb"]
+
+
+@pytest.mark.parametrize("attempt", range(6))
+def test_processes_that_create_a_file_at_the_same_moment_lose_nothing(tmp_path: Path, attempt: int) -> None:
+    """DuckDB makes a new file over one that another process has made since it looked."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, str(ONE_OF_MANY), str(tmp_path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    for child in children:
+        child.communicate(timeout=120)
+    assert [child.returncode for child in children] == [0] * 4
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in (".duckdb", ".tmp", ".wal")] == ["x.duckdb"]
+    with duckdb.connect(str(tmp_path / "x.duckdb")) as connection:
+        found = connection.execute("SELECT id, count(*) FROM t GROUP BY id ORDER BY id").fetchall()
+    assert found == [(number, 100) for number in range(4)]

@@ -29,6 +29,12 @@ WAIT_SECONDS = 60.0
 _ATTEMPTS = 20
 """How often a file is opened that is said to be free whenever it was not opened."""
 
+_CONTENT = """
+SELECT 1 FROM duckdb_tables() WHERE table_name <> '_osiris_commits' OR estimated_size > 0
+UNION ALL SELECT 1 FROM duckdb_views() WHERE NOT internal LIMIT 1
+"""
+"""Gives nothing where nobody has written anything: the table of commits is made before the first of them."""
+
 _EMPTY_DATABASE = 3 * 4096
 """Bytes of the headers that every database file has."""
 
@@ -141,12 +147,20 @@ class DatabaseFile:
                 path=str(self.path),
             )
 
-    def remove(self) -> None:
-        """Take away a file that a failed step made, unless somebody uses it by now."""
+    def remove_empty(self) -> None:
+        """Take away a file that a failed step may have made, unless somebody uses it or has written to it by now."""
         with _CHANGED:
-            if str(self.path) not in _OPEN:
-                self.path.unlink(missing_ok=True)
-                self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+            if str(self.path) in _OPEN or not self.path.is_file():
+                return
+            try:
+                connection = connect(str(self.path))  # which keeps other processes out
+            except OpenError:
+                return  # one has it: it is not ours to take away
+            try:
+                if not connection.execute(_CONTENT).fetchall():
+                    self.path.unlink(missing_ok=True)
+            finally:
+                connection.close()
 
     def remove_stillborn(self) -> None:
         """Take away a file that a killed process had only begun to create: DuckDB opens no such file.
@@ -202,14 +216,45 @@ def _connect(path: Path, write: bool) -> Any:
             path=str(path),
         )
     for _ in range(_ATTEMPTS):
+        if write and not path.exists():
+            _create(path)
+        before = _identity(path)
         try:
-            return connect(str(path), read_only=not write)
+            connection = connect(str(path), read_only=not write)
+            if not write or before in (None, _identity(path)):
+                return connection
+            connection.close()  # a file that another process has taken away between opening and locking it
         except OpenError as error:
             refusal = refusal_of(str(path), read_only=not write)
             if refusal is not None:
                 raise _explained(path, refusal) from error
             # What kept us out has gone meanwhile: another process has closed the file.
     raise _locked(path, "other processes open it again and again")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def _create(path: Path) -> None:
+    """Make an empty database, all at once; or leave that to DuckDB, where something is in the way.
+
+    DuckDB looks whether there is a file, and then makes a new one even if another process has made one meanwhile,
+    and what that has written is lost. So it makes one where nobody else is, which then gets its name if that is free.
+    """
+    folder = path.with_name(f"{path.name}.tmp")  # DuckDB's own: what a killed process leaves there is taken away later
+    made = folder / f"duckdb_temp_{os.getpid()}_{threading.get_ident()}_new"
+    with suppress(OpenError, OSError):
+        folder.mkdir(exist_ok=True)
+        connect(str(made)).close()
+        os.link(made, path)
+    with suppress(OSError):
+        made.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _explained(path: Path, refusal: Refusal) -> DriverError:

@@ -51,7 +51,7 @@ class Writer(Driver):
             rows = _write(file, table, options, name, dataset, ctx)
         except BaseException:
             if is_new:
-                file.remove()
+                file.remove_empty()
             raise
         finally:
             dataset.close()

@@ -313,11 +313,14 @@ class _Interrupter:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         self._done = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._interrupt, name="postgres-cancel", daemon=True)
-        self._thread.start()
+        with self._lock:  # the work may end at this very moment
+            if self._thread is None and not self._done.is_set():
+                self._thread = threading.Thread(target=self._interrupt, name="postgres-cancel", daemon=True)
+                self._thread.start()
 
     def _interrupt(self) -> None:
         # Again, because a cancel that arrives just before a statement begins is forgotten by the server.
@@ -333,6 +336,7 @@ class _Interrupter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
+        with self._lock:
+            self._done.set()
         if self._thread is not None:  # a cancel after this block would hit somebody else's statement
             self._thread.join()
