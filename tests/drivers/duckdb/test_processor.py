@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
@@ -331,3 +332,22 @@ def test_a_type_that_duckdb_would_cut_is_refused(ctx: Any, array: pa.Array) -> N
     with pytest.raises(DriverError) as caught:
         run(ctx, "FROM df", {"df": Dataset.from_table(pa.table({"v": array}))})
     assert caught.value.code == "duckdb.input_type"
+
+
+def test_a_cancel_may_come_at_the_very_moment_at_which_a_query_ends():
+    from osiris.drivers.duckdb.database import _Interrupter, connect
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+    connection = connect()
+    try:
+        for _ in range(1000):
+            interrupter = _Interrupter(connection)
+            cancel = threading.Thread(target=interrupter.start)
+            with interrupter:
+                cancel.start()
+            cancel.join()
+            assert not any(thread.name == "duckdb-interrupt" for thread in threading.enumerate())
+    finally:
+        sys.setswitchinterval(before)
+        connection.close()

@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 
+import psycopg
 import pytest
 
 from osiris.core.errors import DriverError, RunCancelledError
@@ -176,6 +177,16 @@ def test_a_stop_reaches_the_query_on_the_server(database, ctx):
     deadline = time.monotonic() + 120
     while database.execute(sleeping) != [(0,)]:
         assert time.monotonic() < deadline, "the query still runs on the server"
+
+
+def test_a_cancel_that_comes_after_the_end_reaches_nobody_elses_statement(database):
+    from osiris.drivers.supabase.postgres import _Interrupter
+
+    with psycopg.connect(database.dsn()) as connection:
+        with _Interrupter(connection) as interrupter:
+            connection.execute("select 1")
+        interrupter.start()
+        connection.execute("select pg_sleep(0.3)")
 
 
 def test_a_reader_that_has_enough_ends_the_query(database, ctx):
