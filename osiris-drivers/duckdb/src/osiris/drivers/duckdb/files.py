@@ -157,8 +157,9 @@ class DatabaseFile:
             except OpenError:
                 return  # one has it: it is not ours to take away
             try:
-                if not connection.execute(_CONTENT).fetchall():
-                    self.path.unlink(missing_ok=True)
+                with suppress(OpenError):  # what the step failed by is told, not this
+                    if not connection.execute(_CONTENT).fetchall():
+                        self.path.unlink(missing_ok=True)
             finally:
                 connection.close()
 
