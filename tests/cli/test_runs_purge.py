@@ -15,24 +15,27 @@ STEPS = [{"id": "make", "driver": "lab.numbers", "config": {"count": 3}}]
 
 
 @pytest.fixture
-def runs(lab: Any) -> Path:
-    """Three runs, the first of them a year old."""
+def runs(lab: Any) -> list[Path]:
+    """Three runs in the order they ran (their ids tell only the second), the first of them a year old."""
     lab.pipeline(*STEPS, {"id": "save", "driver": "lab.sink", "inputs": {"df": "${make}"}})
+    found: list[Path] = []
     for _ in range(3):
         assert lab("run").code == 0
-    root = lab.folder / ".osiris" / "runs"
-    state = sorted(root.iterdir())[0] / "session.json"
+        (new,) = {*(lab.folder / ".osiris" / "runs").iterdir()} - {*found}
+        found.append(new)
+    state = found[0] / "session.json"
     state.write_text(json.dumps({**json.loads(state.read_text()), "ended": "2025-01-01T00:00:00Z"}))
-    return root
+    return found
 
 
-def test_old_runs_go(lab: Any, runs: Path) -> None:
-    old, *young = sorted(path.name for path in runs.iterdir())
+def test_old_runs_go(lab: Any, runs: list[Path]) -> None:
+    root = runs[0].parent
+    old, *young = (path.name for path in runs)
     shown = lab("runs", "purge", "--older-than", "30d", "--dry-run")
     assert (shown.code, shown.err) == (0, "")
     assert "would remove 1 run, " in shown.out
     assert old in shown.out
-    assert len(list(runs.iterdir())) == 3
+    assert len(list(root.iterdir())) == 3
 
     done = lab("runs", "purge", "--older-than", "30d", "--json")
     assert done.code == 0
@@ -46,13 +49,13 @@ def test_old_runs_go(lab: Any, runs: Path) -> None:
         "leftovers": [],
         "in_use": [],
     }
-    assert sorted(path.name for path in runs.iterdir() if path.is_dir()) == young
+    assert {path.name for path in root.iterdir() if path.is_dir()} == {*young}
     assert [info["id"] for info in lab("runs", "list", "--json").json()["sessions"]] == young[::-1]
 
     again = lab("runs", "purge", "--older-than", "2w")
     assert (again.code, again.out) == (0, "nothing to remove in .osiris/runs\n")
     assert "removed 1 run, " in lab("runs", "purge", "--keep", "1").out
-    assert sorted(path.name for path in runs.iterdir() if path.is_dir()) == young[1:]
+    assert [path.name for path in root.iterdir() if path.is_dir()] == young[1:]
 
 
 @pytest.fixture
