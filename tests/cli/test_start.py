@@ -63,17 +63,56 @@ def test_a_small_run_imports_nothing_that_it_does_not_need(lab):
     assert not {"click", "duckdb", "html", "markdown_it", "packaging", "pandas", "polars", "psutil", "rich"} & modules
 
 
-@pytest.mark.parametrize(("call", "tuned"), [("main()", True), ("main(['--version'])", False)])
-def test_only_a_process_of_its_own_is_tuned(lab, call, tuned):
+@pytest.mark.parametrize(
+    ("module", "call", "tuned"), [("__main__", "main()", True), ("main", "main(['--version'])", False)]
+)
+def test_only_a_process_of_its_own_is_tuned(lab, module, call, tuned):
     code = f"""
 import atexit, gc, sys
-from osiris.cli.main import main
+from osiris.cli.{module} import main
 sys.argv, usual = ["osiris", "--version"], gc.get_threshold()
 atexit.register(lambda: print(gc.get_threshold()[0] > usual[0], gc.get_threshold()[1:] == usual[1:]))
 {call}
 """
     done = subprocess.run([sys.executable, "-c", code], env=lab.env, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1:] == [f"{tuned} True"]
+
+
+LEFT_OPEN = """
+import gc, sys
+from osiris.cli.ending import end_process
+from osiris.cli.garbage import look_while_running, look_while_starting
+look_while_starting()
+left = open("left", "w")
+left.write("whole")
+look_while_running()
+assert gc.get_freeze_count() > 1000
+end_process(7)
+"""
+
+
+def test_what_was_there_before_the_run_is_not_looked_at_again_but_written_to_its_end(lab):
+    done = subprocess.run([sys.executable, "-c", LEFT_OPEN], cwd=lab.folder, env=lab.env, check=False)
+    assert done.returncode == 7
+    assert (lab.folder / "left").read_text() == "whole"
+
+
+@pytest.mark.parametrize("given", [None, "8"])
+def test_the_threads_of_algebra_do_not_wait_at_full_load(lab, given):
+    code = """
+import os
+from osiris.cli.main import main
+main(["run", "--quiet"])
+print(os.environ["OPENBLAS_THREAD_TIMEOUT"])
+"""
+    lab.pipeline({"id": "make", "driver": "lab.numbers", "config": {"count": 3}})
+    env = {name: text for name, text in lab.env.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    if given is not None:
+        env["OPENBLAS_THREAD_TIMEOUT"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=lab.folder, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [given or "20"]
 
 
 def test_version_looks_at_no_plugin(lab):

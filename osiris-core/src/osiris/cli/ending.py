@@ -37,6 +37,7 @@ def end_process(code: int) -> None:
 def _left_open() -> Iterator[Any]:
     yield from (stream for stream in (sys.stdout, sys.stderr) if stream is not None)
     if _writes_to_files():  # looking at every object that there is takes longer than all else that is done here
+        gc.unfreeze()  # see osiris.cli.garbage
         yield from (thing for thing in gc.get_objects() if type(thing) in _WRITERS)
 
 

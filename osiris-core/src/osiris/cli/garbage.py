@@ -20,6 +20,10 @@ def look_while_starting() -> None:
 
 
 def look_while_running() -> None:
-    """Often enough that what rows hang on goes away; nothing where this process is somebody else's."""
+    """Often enough that what rows hang on goes away; nothing where this process is somebody else's.
+
+    What there is by now is not looked at any more: the first look alone would take a twentieth of such a run.
+    """
     if gc.get_threshold()[0] == _STARTING:
+        gc.freeze()
         gc.set_threshold(_RUNNING)

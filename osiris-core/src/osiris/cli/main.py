@@ -12,7 +12,6 @@ from typer.main import get_command
 
 from osiris.cli import failure, terminal
 from osiris.cli.ending import end_process
-from osiris.cli.garbage import look_while_starting
 from osiris.cli.group import LazyGroup
 from osiris.core import __version__
 from osiris.core.errors import OsirisError
@@ -66,7 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _run(list(arguments))
-    look_while_starting()
     code = _run(sys.argv[1:])
     end_process(code)
     return code
