@@ -43,6 +43,8 @@ def _dataclass(cls: type | None = None, /, *, eq: bool = True, frozen: bool = Fa
 def _made(cls: type, *, eq: bool, frozen: bool, kw_only: bool) -> type:
     if any(dataclasses.is_dataclass(base) for base in cls.__mro__[1:]):  # rare, and with rules of its own
         return dataclasses.dataclass(cls, eq=eq, frozen=frozen, kw_only=kw_only)
+    if cls.__doc__ is None:  # it would get its signature, found by inspecting itself: a millisecond
+        cls.__doc__ = cls.__name__
     cls = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
     parameters: Any = cls.__dataclass_params__  # type: ignore[attr-defined]  # every data class has them
     parameters.init = parameters.repr = True
