@@ -153,6 +153,8 @@ class DriverLike(Protocol):
 class Driver:
     """Base class of published drivers; a new object for each step of each run.
 
+    It is made before any step of its stage begins, and may be run and closed by another thread than made it.
+
     Class attribute ``spec`` may hold the :class:`DriverSpec` of a driver that is registered at run time.
     """
 

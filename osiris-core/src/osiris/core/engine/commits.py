@@ -7,6 +7,7 @@ from typing import Any
 
 from osiris.core.connections import fill
 from osiris.core.driver import DriverRegistry
+from osiris.core.engine.drivers import close_driver
 from osiris.core.engine.masking import Masking
 from osiris.core.engine.progress import Finished
 from osiris.core.engine.report import StepReport
@@ -64,8 +65,7 @@ def find_commit(
             found: Mapping[str, Any] | None = ask(step.id, configured.config, ctx)
         return found
     finally:
-        if not DriverRegistry.is_shared(step.driver) and hasattr(driver, "close"):
-            driver.close()
+        close_driver(step, driver)
         ctx.tidy_up()
 
 

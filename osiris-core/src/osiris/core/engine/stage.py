@@ -7,6 +7,7 @@ from typing import Any
 
 from osiris.core.dataset import Dataset
 from osiris.core.engine.commits import committed, find_commit
+from osiris.core.engine.drivers import StageDrivers
 from osiris.core.engine.ending import (
     aborted,
     attributed,
@@ -46,6 +47,7 @@ class StageRun:
         self._attempt_number = attempt
         self._again = again
         self._kept: dict[str, dict[str, Kept]] = {}
+        self._drivers = StageDrivers()
         self._runs: dict[str, StepRun] = {}
         self._threads: dict[str, StepThread] = {}
         self._streams: dict[str, Dataset] = {}
@@ -100,9 +102,12 @@ class StageRun:
             if self._again:
                 self._find_commits()
             if not self._state.is_done(self.stage):
-                for step_id in self.stage.steps:
+                steps = [self._state.plan.by_id[step_id] for step_id in self.stage.steps]
+                for step in self._drivers.make(steps):
+                    self._current = step
+                for step in steps:
                     self._refuse_to_go_on()
-                    self._start(self._state.plan.by_id[step_id])
+                    self._start(step)
                 self._keep_side_outputs()
         except BaseException as raised:  # every way to fail ends in the report
             error = raised
@@ -113,6 +118,7 @@ class StageRun:
                     self._state.report.warnings.append(f"step {thread.run.step.id!r} did not stop when told to")
             for run in self._runs.values():
                 error = self._finished(run, error)
+            self._drivers.close()
         return error
 
     def _go_within_time(self) -> BaseException | None:
@@ -126,7 +132,6 @@ class StageRun:
             self._wake()
 
         self._woken = woken = threading.Event()
-
         threading.Thread(target=go, name=f"osiris-stage-{self.stage.index}-timed", daemon=True).start()
         woken.wait()
         if over.wait(_STOP_PATIENCE):
@@ -227,7 +232,7 @@ class StageRun:
         ctx = EngineStepContext(
             report, state.settings, state.door, state.temp_root, connection, told.outputs, told.warnings
         )
-        run = StepRun(step, configured.config, ctx, report, self._blame, configured.masking)
+        run = StepRun(step, configured.config, ctx, report, self._blame, self._drivers.take(step), configured.masking)
         run.used = frozenset(edge.output for edge in uses)
         self._runs[step.id] = run
         if state.settings.cancellation.requested or self._stopped is not None:

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from osiris.core.dataset import Dataset
-from osiris.core.driver import DriverRegistry
 from osiris.core.engine.channel import Channel
+from osiris.core.engine.drivers import close_driver
 from osiris.core.engine.masking import Masking
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.step_context import EngineStepContext
@@ -34,6 +34,7 @@ class StepRun:
         ctx: What the driver may use.
         report: Where rows, bytes and time are counted.
         blame: Told the first exception that this step itself raised.
+        driver: Does the step; closed in the end. None for a step that is passed by.
         masking: What hides columns of its outputs.
     """
 
@@ -44,6 +45,7 @@ class StepRun:
         ctx: EngineStepContext,
         report: StepReport,
         blame: Callable[[StepRun, BaseException], None],
+        driver: Any = None,
         masking: Masking | None = None,
     ) -> None:
         self.step = step
@@ -59,7 +61,7 @@ class StepRun:
         self._config = config
         self._blame = blame
         self._masking = masking
-        self._driver: Any = None
+        self._driver = driver
         self._begun = 0.0
         self._waited = 0.0
         self._told = 0.0
@@ -74,7 +76,6 @@ class StepRun:
         self._begun = self._told = perf_counter()
         try:
             self.ctx.raise_if_cancelled()
-            self._driver = DriverRegistry.get(self.step.driver)
             result = self._driver.run(step_id=self.step.id, config=self._config, inputs=inputs, ctx=self.ctx)
             self.outputs = self._open_outputs(result)
         except BaseException as error:
@@ -192,10 +193,9 @@ class StepRun:
             if isinstance(output, Dataset):
                 output.close()
         driver, self._driver = self._driver, None
-        # A driver object that was registered as such belongs to who registered it, and is used again.
-        if driver is not None and not DriverRegistry.is_shared(self.step.driver):
+        if driver is not None:
             try:
-                _close(driver)
+                close_driver(self.step, driver)
             except BaseException as error:
                 self._blame(self, error)
                 raise
