@@ -20,8 +20,8 @@ from pydantic import ValidationError
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError, OsirisError
 from osiris.drivers.duckdb import files
-from osiris.drivers.duckdb.config import ExtractorConfig, WriterConfig
 from osiris.drivers.duckdb.extractor import Extractor
+from osiris.drivers.duckdb.file_config import ExtractorConfig, WriterConfig
 from osiris.drivers.duckdb.writer import Writer
 
 NUMBERS = itertools.count()

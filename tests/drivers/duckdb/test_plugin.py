@@ -56,8 +56,9 @@ processor.close()
 def test_every_option_is_in_the_documentation() -> None:
     from pathlib import Path
 
-    from osiris.drivers.duckdb import config
+    from osiris.drivers.duckdb.file_config import ExtractorConfig, WriterConfig
+    from osiris.drivers.duckdb.processor_config import ProcessorConfig
 
     text = Path(__file__).parents[3].joinpath("docs/drivers/duckdb.md").read_text()
-    for model in (config.ProcessorConfig, config.ExtractorConfig, config.WriterConfig):
+    for model in (ProcessorConfig, ExtractorConfig, WriterConfig):
         assert [name for name in model.model_fields if f"`{name}`" not in text] == []

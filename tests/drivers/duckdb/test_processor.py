@@ -6,13 +6,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError, OsirisError, RunCancelledError
+from osiris.drivers.duckdb.database import MemoryDatabase
 from osiris.drivers.duckdb.processor import Processor
 
 SCHEMA = pa.schema([("i", pa.int64()), ("s", pa.string())])
@@ -195,6 +198,33 @@ def test_streaming_does_not_read_ahead_without_bound(ctx: Any) -> None:
     assert pulled < 200  # of 400
     rows.close()
     processor.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads that DuckDB has beside Python's")
+def test_a_database_that_nobody_used_is_closed() -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    kept = MemoryDatabase()  # DuckDB's own threads are those of a database that is open
+    kept.take().execute("SET threads = 4")
+    before = threads()
+    processors = [Processor() for _ in range(8)]
+    for processor in processors:
+        processor.close()
+        processor.close()
+    assert threads() < before + len(processors)  # the last of Python's own may still be on their way out
+
+
+def test_a_query_that_starts_again_has_a_database_of_its_own() -> None:
+    database = MemoryDatabase()
+    one, two = database.take(), database.take()
+    one.execute("CREATE TABLE t (i int)")
+    with pytest.raises(duckdb.CatalogException):
+        two.execute("FROM t")
+    database.close()
+    assert one.execute("SELECT 1").fetchall() == two.execute("SELECT 1").fetchall() == [(1,)], "they are the takers'"
+    one.close()
+    two.close()
 
 
 def test_an_input_is_closed_when_the_reader_goes_away(ctx: Any) -> None:

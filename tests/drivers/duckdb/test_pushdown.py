@@ -519,7 +519,7 @@ def test_any_text_is_the_same_as_in_the_stream(
 
 
 def test_which_files_are_read_by_duckdb_itself():
-    from osiris.drivers.duckdb.config import ProcessorConfig
+    from osiris.drivers.duckdb.processor_config import ProcessorConfig
 
     def formats(**options):
         return ProcessorConfig(query="FROM t", **options).pushed_formats

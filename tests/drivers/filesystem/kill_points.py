@@ -111,7 +111,7 @@ def main(root: Path, states: Path, scenario: dict[str, Any]) -> None:
     fsspec.register_implementation("store", Store)
     # What every child would do again.
     import_module("osiris.core.tabular")
-    models = import_module("osiris.drivers.filesystem.config")
+    models = import_module(f"osiris.drivers.filesystem.{kind}_config")
     getattr(models, kind.capitalize() + "WriterConfig").model_validate(config)
     gc.freeze()
 

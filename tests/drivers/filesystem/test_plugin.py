@@ -50,7 +50,7 @@ def test_describing_the_family_imports_neither_arrow_nor_pydantic():
 
 def test_checking_options_does_not_import_arrow():
     script = (
-        "import sys; from osiris.drivers.filesystem.config import CsvExtractorConfig as C;"
+        "import sys; from osiris.drivers.filesystem.csv_config import CsvExtractorConfig as C;"
         "C.model_validate({'path': 'x', 'types': {'a': 'decimal(9,2)'}}); print('pyarrow' in sys.modules)"
     )
     assert (

@@ -8,9 +8,9 @@ from typing import Any
 from osiris.core.dataset import Dataset
 from osiris.core.driver import Driver, StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.duckdb.config import ExtractorConfig
 from osiris.drivers.duckdb.database import VERSION, Session, quote_name
 from osiris.drivers.duckdb.export import exact_select, stream
+from osiris.drivers.duckdb.file_config import ExtractorConfig
 from osiris.drivers.duckdb.files import DatabaseFile
 from osiris.drivers.duckdb.statement import check_query
 from osiris.drivers.duckdb.table_name import TableName
@@ -27,7 +27,7 @@ class Extractor(Driver):
     def run(
         self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Dataset]:
-        """See :class:`~osiris.drivers.duckdb.config.ExtractorConfig`.
+        """See :class:`~osiris.drivers.duckdb.file_config.ExtractorConfig`.
 
         Raises:
             DriverError: ``duckdb.*``; ``duckdb.locked`` is retryable.

@@ -18,8 +18,8 @@ from typing import Any
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.core.quick_dataclass import dataclass
-from osiris.drivers.duckdb.config import DuckdbConnection
 from osiris.drivers.duckdb.database import OpenError, Refusal, Session, connect, quote_text, refusal_of
+from osiris.drivers.duckdb.file_config import DuckdbConnection
 
 __all__ = ["DatabaseFile", "is_open_for_reading"]
 

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 from osiris.core.errors import DriverError
 from osiris.core.quick_dataclass import dataclass
-from osiris.drivers.duckdb.config import WriterConfig
 from osiris.drivers.duckdb.database import Session, quote_name, quote_text
+from osiris.drivers.duckdb.file_config import WriterConfig
 from osiris.drivers.duckdb.table_name import TableName
 
 __all__ = ["exists", "load"]

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.duckdb.config import ProcessorConfig
-from osiris.drivers.duckdb.database import Session, connect, quote_name, quote_text
+from osiris.drivers.duckdb.database import MemoryDatabase, Session, quote_name, quote_text
 from osiris.drivers.duckdb.export import exact_select
 from osiris.drivers.duckdb.inputs import Inputs
+from osiris.drivers.duckdb.processor_config import ProcessorConfig
 from osiris.drivers.duckdb.statement import check_query, find_uses, mentions
 
 __all__ = ["RunningQuery"]
@@ -41,8 +41,11 @@ class RunningQuery:
         OsirisError: What an input raised, unchanged.
     """
 
-    def __init__(self, options: ProcessorConfig, inputs: Mapping[str, Any], ctx: StepContext) -> None:
+    def __init__(
+        self, options: ProcessorConfig, inputs: Mapping[str, Any], ctx: StepContext, database: MemoryDatabase
+    ) -> None:
         self._options = options
+        self._database = database
         self._inputs = Inputs(inputs)
         self._ctx = ctx
         self._reader: pa.RecordBatchReader | None = None
@@ -87,7 +90,7 @@ class RunningQuery:
 
     def _start(self, *, formats: frozenset[str]) -> None:
         options = self._options
-        self._session = session = Session(connect(), self._ctx)
+        self._session = session = Session(self._database.take(), self._ctx)
         inputs = self._inputs
         try:
             self._configure()

@@ -13,9 +13,9 @@ from osiris.core.dataset import Dataset
 from osiris.core.driver import Driver, StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.duckdb.commits import CommitMarker
-from osiris.drivers.duckdb.config import WriterConfig
 from osiris.drivers.duckdb.database import VERSION, Session
 from osiris.drivers.duckdb.extractor import check_file
+from osiris.drivers.duckdb.file_config import WriterConfig
 from osiris.drivers.duckdb.files import DatabaseFile, is_open_for_reading
 from osiris.drivers.duckdb.inputs import exact_reader
 from osiris.drivers.duckdb.load import exists, load
@@ -30,7 +30,7 @@ class Writer(Driver):
     def run(
         self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
-        """See :class:`~osiris.drivers.duckdb.config.WriterConfig`.
+        """See :class:`~osiris.drivers.duckdb.file_config.WriterConfig`.
 
         Raises:
             DriverError: ``duckdb.*``; ``duckdb.locked`` and ``duckdb.transaction`` are retryable.

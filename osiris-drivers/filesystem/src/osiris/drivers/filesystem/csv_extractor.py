@@ -12,7 +12,7 @@ from osiris.core.dataset import Dataset, FileSource
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.compression import choose_codec
-from osiris.drivers.filesystem.config import CsvExtractorConfig
+from osiris.drivers.filesystem.csv_config import CsvExtractorConfig
 from osiris.drivers.filesystem.csv_declared import declared, declared_date
 from osiris.drivers.filesystem.csv_inference import TEXT, Exact, Misfit, infer
 from osiris.drivers.filesystem.csv_layout import CsvLayout
@@ -29,7 +29,7 @@ _SAMPLE_BYTES = 8 << 20
 
 
 class CsvExtractor(FileDriver):
-    """Reads CSV files as one stream; see :class:`~osiris.drivers.filesystem.config.CsvExtractorConfig`."""
+    """Reads CSV files as one stream; see :class:`~osiris.drivers.filesystem.csv_config.CsvExtractorConfig`."""
 
     def __init__(self) -> None:
         self._files: _CsvFiles | None = None

@@ -12,7 +12,7 @@ from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.compression import choose_codec, compress
-from osiris.drivers.filesystem.config import CsvWriterConfig
+from osiris.drivers.filesystem.csv_config import CsvWriterConfig
 from osiris.drivers.filesystem.csv_formatter import CsvForm, CsvFormatter
 from osiris.drivers.filesystem.csv_layout import CsvLayout
 from osiris.drivers.filesystem.csv_reader import CsvReader
@@ -32,7 +32,7 @@ _BYTES = 4 * 1024 * 1024
 
 
 class CsvWriter(FileWriter):
-    """Writes CSV; see :class:`~osiris.drivers.filesystem.config.CsvWriterConfig`."""
+    """Writes CSV; see :class:`~osiris.drivers.filesystem.csv_config.CsvWriterConfig`."""
 
     def run(
         self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext

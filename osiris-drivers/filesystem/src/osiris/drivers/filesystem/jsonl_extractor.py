@@ -13,11 +13,11 @@ from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem.compression import choose_codec
-from osiris.drivers.filesystem.config import JsonlExtractorConfig
 from osiris.drivers.filesystem.csv_inference import Misfit
 from osiris.drivers.filesystem.errors import unknown_columns
 from osiris.drivers.filesystem.file_driver import FileDriver
 from osiris.drivers.filesystem.json_columns import JSON_TEXT, Fraction, JsonColumn, declared_column, dump, infer_column
+from osiris.drivers.filesystem.jsonl_config import JsonlExtractorConfig
 from osiris.drivers.filesystem.locations import Location, locate_all
 from osiris.drivers.filesystem.text_source import TextSource, check_utf8
 from osiris.drivers.filesystem.type_names import parse_type
@@ -28,7 +28,7 @@ _CHUNK = 1 << 20
 
 
 class JsonlExtractor(FileDriver):
-    """Reads JSON Lines; see :class:`~osiris.drivers.filesystem.config.JsonlExtractorConfig`."""
+    """Reads JSON Lines; see :class:`~osiris.drivers.filesystem.jsonl_config.JsonlExtractorConfig`."""
 
     def run(
         self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext

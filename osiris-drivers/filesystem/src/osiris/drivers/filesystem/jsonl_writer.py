@@ -13,9 +13,9 @@ from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
 from osiris.drivers.filesystem.compression import choose_codec, compress
-from osiris.drivers.filesystem.config import JsonlWriterConfig
 from osiris.drivers.filesystem.file_driver import FileWriter
 from osiris.drivers.filesystem.json_text import JsonForm, json_tokens
+from osiris.drivers.filesystem.jsonl_config import JsonlWriterConfig
 from osiris.drivers.filesystem.locations import locate
 from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.selection import select_columns
@@ -29,7 +29,7 @@ _ROWS = 16_384
 
 
 class JsonlWriter(FileWriter):
-    """Writes JSON Lines; see :class:`~osiris.drivers.filesystem.config.JsonlWriterConfig`."""
+    """Writes JSON Lines; see :class:`~osiris.drivers.filesystem.jsonl_config.JsonlWriterConfig`."""
 
     def run(
         self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext

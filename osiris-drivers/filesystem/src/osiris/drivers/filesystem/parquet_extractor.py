@@ -10,17 +10,17 @@ import pyarrow as pa
 from osiris.core.dataset import Dataset, FileSource
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.filesystem.config import ParquetExtractorConfig
 from osiris.drivers.filesystem.errors import unknown_columns
 from osiris.drivers.filesystem.file_driver import FileDriver
 from osiris.drivers.filesystem.hive import PartitionedFile, find_files, partition_columns
+from osiris.drivers.filesystem.parquet_config import ParquetExtractorConfig
 from osiris.drivers.filesystem.parquet_file import ParquetInput
 
 __all__ = ["ParquetExtractor"]
 
 
 class ParquetExtractor(FileDriver):
-    """Reads Parquet; see :class:`~osiris.drivers.filesystem.config.ParquetExtractorConfig`."""
+    """Reads Parquet; see :class:`~osiris.drivers.filesystem.parquet_config.ParquetExtractorConfig`."""
 
     def run(
         self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext

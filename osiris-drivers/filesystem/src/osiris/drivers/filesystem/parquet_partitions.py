@@ -25,11 +25,11 @@ from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.arrow_arrays import constant, text_array
 from osiris.drivers.filesystem.atomic_file import AtomicFile, WriteMode, make_folder, temporary_name
 from osiris.drivers.filesystem.commit_note import CommitNote, sync_folder
-from osiris.drivers.filesystem.config import ParquetWriterConfig
 from osiris.drivers.filesystem.csv_text import to_text
 from osiris.drivers.filesystem.errors import explaining, unknown_columns
 from osiris.drivers.filesystem.hive import folder_name
 from osiris.drivers.filesystem.locations import Location
+from osiris.drivers.filesystem.parquet_config import ParquetWriterConfig
 from osiris.drivers.filesystem.row_groups import RowGroups
 from osiris.drivers.filesystem.settling import give_up, move_files, settle
 

@@ -11,10 +11,10 @@ from osiris.core.dataset import Dataset
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.atomic_file import AtomicFile
-from osiris.drivers.filesystem.config import ParquetWriterConfig
 from osiris.drivers.filesystem.file_driver import FileWriter
 from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.output import open_output
+from osiris.drivers.filesystem.parquet_config import ParquetWriterConfig
 from osiris.drivers.filesystem.parquet_file import ParquetInput, plain_schema
 from osiris.drivers.filesystem.row_groups import RowGroups, stored_schema
 from osiris.drivers.filesystem.selection import select_columns
@@ -23,7 +23,7 @@ __all__ = ["ParquetWriter"]
 
 
 class ParquetWriter(FileWriter):
-    """Writes Parquet; see :class:`~osiris.drivers.filesystem.config.ParquetWriterConfig`."""
+    """Writes Parquet; see :class:`~osiris.drivers.filesystem.parquet_config.ParquetWriterConfig`."""
 
     def run(
         self, step_id: str, config: Mapping[str, Any], inputs: Mapping[str, Any], ctx: StepContext

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem import dictionary_columns
 from osiris.drivers.filesystem.atomic_file import AtomicFile
-from osiris.drivers.filesystem.config import ParquetWriterConfig
+from osiris.drivers.filesystem.parquet_config import ParquetWriterConfig
 
 __all__ = ["RowGroups", "stored_schema"]
 

@@ -1,28 +1,22 @@
-"""The options of the DuckDB drivers and of a ``duckdb`` connection."""
+"""The options of the drivers for database files and of a ``duckdb`` connection."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from osiris.core.one_or_more import OneOrMore
+from osiris.drivers.duckdb.options import MemoryLimit, Options, Sql
 
-__all__ = ["DuckdbConnection", "ExtractorConfig", "ProcessorConfig", "WriterConfig"]
+__all__ = ["DuckdbConnection", "ExtractorConfig", "WriterConfig"]
 
 
 Names = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), OneOrMore()]
 """One name, or a list of names."""
 
-Sql = Annotated[str, Field(min_length=1, pattern=r"\S")]
-MemoryLimit = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*[KMGTkmgt]?i?[Bb]\s*$")]
 
-
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class DuckdbConnection(_Config):
+class DuckdbConnection(Options):
     """A ``duckdb`` entry of ``osiris_connections.yaml``."""
 
     path: str = Field(min_length=1, description="The database file; relative paths start at the pipeline file's folder")
@@ -30,47 +24,7 @@ class DuckdbConnection(_Config):
     default: bool = Field(default=False, description="Whether `@duckdb` without an alias means this connection")
 
 
-class ProcessorConfig(_Config):
-    """Options of ``duckdb.processor``."""
-
-    query: Sql = Field(description="The SELECT that gives the output; every input is a table of its name")
-    setup: Annotated[list[Sql], OneOrMore()] = Field(
-        [],
-        description="Statements to run before the query, in order: macros, temporary tables, ATTACH, SET",
-    )
-    memory_limit: MemoryLimit | None = Field(
-        default=None,
-        description="Memory that DuckDB may use before it spills to disk, as `2GB`; default 80 % of the machine's",
-    )
-    threads: int | None = Field(default=None, ge=1, le=1024, description="Threads of the query; default one per core")
-    temp_directory: str | None = Field(
-        default=None, description="Where to spill; default the step's own temporary folder, which goes with the run"
-    )
-    preserve_order: bool = Field(
-        default=True,
-        description="Keep the order of rows where the query has no ORDER BY; false saves memory on large results",
-    )
-    pushdown: bool | None = Field(
-        default=None,
-        description="Let DuckDB read an input's files itself where the step before changes nothing: same rows, faster. "
-        "Default: yes, but not CSV files where `memory_limit` is set, as its CSV reader takes memory beside the limit",
-    )
-    extensions: bool = Field(
-        default=False, description="Let DuckDB download and load the extensions that a query needs (network)"
-    )
-    settings: dict[str, bool | int | float | str] = Field(
-        {}, description="Further DuckDB settings by name, as `TimeZone: Europe/Prague`"
-    )
-
-    @property
-    def pushed_formats(self) -> frozenset[str]:
-        """The formats of files that DuckDB reads itself."""
-        if self.pushdown is None:
-            return frozenset({"parquet"} if self.memory_limit is not None else {"csv", "parquet"})
-        return frozenset({"csv", "parquet"} if self.pushdown else ())
-
-
-class _DatabaseConfig(_Config):
+class _DatabaseConfig(Options):
     connection: str | None = Field(default=None, description="A connection of family duckdb, as `@duckdb.main`")
     database: str | None = Field(
         default=None, min_length=1, description="The database file, instead of a connection; relative to the pipeline"
