@@ -18,6 +18,7 @@ from osiris.core.errors import CollectError, PrepareError, StepError, UsageError
 from osiris.core.execution_adapter import RunResult
 from osiris.core.planning import Edge, Plan, PlannedStep, Stage
 from osiris.core.session import Session, latest, list_sessions
+from osiris.core.session.json_file import write_json
 
 MANIFEST = {"version": "1.0.0", "name": "orders", "steps": [{"id": "a", "driver": "x.y", "config": {"k": "${PW}"}}]}
 
@@ -158,8 +159,6 @@ def test_a_result_with_what_json_does_not_know(tmp_path):
 
 
 def test_files_never_hold_half(tmp_path):
-    from osiris.core.session.json_file import write_json
-
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})
     with pytest.raises(TypeError):
@@ -323,3 +322,14 @@ def test_what_is_not_there_is_told(tmp_path, name):
 def test_info_is_json(tmp_path):
     create(tmp_path)
     json.dumps(list_sessions(tmp_path)[0].to_dict())
+
+
+@pytest.mark.parametrize(("steps", "lines"), [(3, True), (8_000, False)])
+def test_a_file_is_indented_where_people_read_it(tmp_path: Path, steps: int, lines: bool) -> None:
+    content = {"name": "straße", "steps": [{"id": f"step_{number}", "driver": "a.b" * 9} for number in range(steps)]}
+    write_json(tmp_path / "manifest.json", content)
+    text = (tmp_path / "manifest.json").read_text(encoding="utf-8")
+    assert json.loads(text) == content
+    assert text.endswith("}\n")
+    assert ('\n      "id": "step_1"' in text) is lines
+    assert "straße" in text
