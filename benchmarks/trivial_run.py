@@ -1,8 +1,8 @@
 """What a run costs that has nothing to do: three steps over three rows, beside importing pyarrow.
 
-Over files alone, that is the whole budget. With SQL in between, importing DuckDB and opening its first database alone
-take most of what it leaves: a script that does the same by hand with the same libraries, and checks nothing, is at the
-budget already. So that script is measured too, and the run beside it.
+Over files alone, that is held to half a second where the import takes 0.16 s. SQL in between brings work: DuckDB has
+to be imported and its first database opened, and a script that does it all by hand with the same libraries, and checks
+nothing, takes half a second already. So that run is held to the script.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from benchmarks.harness import Benchmark, Row, alternate, osiris, python, scratc
 
 ROUNDS = 15
 BUDGET = 0.5 / 0.16  # half a second on a machine where `import pyarrow` takes 0.16 s
-BESIDE_BY_HAND = 1.3
+BESIDE_BY_HAND = 1.2
 
 FILES = """\
 version: "1.0.0"
@@ -90,7 +90,7 @@ def measure(full: bool) -> list[Row]:
         Row(what="osiris run, three steps over files", measured=files, floor=floor, budget=BUDGET),
         Row(what="with SQL between them, beside the same by hand", measured=sql, floor=by_hand, budget=BESIDE_BY_HAND),
         Row(what="  by hand (typer, pydantic, yaml, duckdb, pyarrow)", measured=by_hand, floor=floor),
-        Row(what="  osiris run", measured=sql, floor=floor, budget=BUDGET),
+        Row(what="  osiris run", measured=sql, floor=floor),
     ]
 
 
