@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from osiris.core import engine
-from osiris.core.engine import RunReport
+from osiris.core.engine import RunReport, stage
 from osiris.core.errors import OsirisError
 from osiris.core.execution_adapter import ExecutionContext
 
@@ -51,8 +52,9 @@ def drivers(register: Register, done: list[str], *, broken: str = "", failing: s
     register("test.write", maker("write"), role="writer", outputs=(), **STREAM)
 
 
-def run(context: ExecutionContext) -> tuple[OsirisError | None, RunReport]:
-    prepared = engine.prepare({"version": "1.0.0", "name": "t", "steps": STEPS}, context)
+def run(context: ExecutionContext, **of_the_last: Any) -> tuple[OsirisError | None, RunReport]:
+    steps = [*STEPS[:-1], {**STEPS[-1], **of_the_last}]
+    prepared = engine.prepare({"version": "1.0.0", "name": "t", "steps": steps}, context)
     report = RunReport()
     try:
         engine.run(prepared, context, report)
@@ -122,3 +124,34 @@ def test_one_that_does_not_close_does_not_hide_why_the_stage_failed(
     assert error is not None
     assert error.facts["step_id"] == "read"
     assert "the place is gone" in error.message
+
+
+def test_one_that_takes_longer_to_make_than_its_step_may_is_left_behind(
+    register: Register, context: ExecutionContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "_STOP_PATIENCE", 0.1)
+    release = threading.Event()
+    done: list[str] = []
+    drivers(register, done)
+
+    class Importing:
+        def __init__(self) -> None:
+            release.wait(60)
+
+        def run(self, step_id: str, config: Any, inputs: Any, ctx: Any) -> dict[str, Any]:
+            raise AssertionError("too late")
+
+    register("test.write", Importing, role="writer", outputs=(), **STREAM)
+    error, report = run(context, timeout=0.05)
+    release.set()
+    assert error is not None
+    assert (error.code, error.facts["step_id"]) == ("step.timeout", "write")
+    assert any("did not stop" in warning and "write" in warning for warning in report.warnings)
+    assert not [what for what in done if what.startswith("ran")]
+
+
+def test_a_timeout_leaves_one_alone_that_is_made_in_time(register: Register, context: ExecutionContext) -> None:
+    done: list[str] = []
+    drivers(register, done)
+    assert run(context, timeout=300)[0] is None
+    assert "ran write" in done

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from osiris.core.driver import DriverRegistry
@@ -21,10 +22,14 @@ class StageDrivers:
     def __init__(self) -> None:
         self._made: dict[str, tuple[PlannedStep, Any]] = {}
 
-    def make(self, steps: Iterable[PlannedStep]) -> Iterator[PlannedStep]:
+    def make(self, steps: Iterable[PlannedStep], expired: Callable[[PlannedStep], None]) -> Iterator[PlannedStep]:
         """Make the drivers of ``steps``; gives each step just before its driver is made.
 
         Transforms first: they bring engines, which open while the other drivers are imported and find their data.
+
+        Args:
+            steps: Those of the stage.
+            expired: Called from another thread where making one driver takes as long as its step may.
 
         Raises:
             PluginError: Nobody offers a driver, or who does is broken.
@@ -32,7 +37,8 @@ class StageDrivers:
         """
         for step in sorted(steps, key=lambda step: step.spec.role != "transform"):
             yield step
-            self._made[step.id] = (step, DriverRegistry.get(step.driver))
+            with _limited(step, expired):
+                self._made[step.id] = (step, DriverRegistry.get(step.driver))
 
     def take(self, step: PlannedStep) -> Any:
         """The driver of a step; whoever takes it closes it."""
@@ -44,6 +50,20 @@ class StageDrivers:
         for step, driver in left.values():
             with suppress(Exception):  # why the stage failed is told
                 close_driver(step, driver)
+
+
+@contextmanager
+def _limited(step: PlannedStep, expired: Callable[[PlannedStep], None]) -> Iterator[None]:
+    if step.policy.timeout is None:
+        yield
+        return
+    timer = threading.Timer(step.policy.timeout, expired, [step])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def close_driver(step: PlannedStep, driver: Any) -> None:

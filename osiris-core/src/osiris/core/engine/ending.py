@@ -12,7 +12,16 @@ from osiris.core.engine.settings import EventDoor
 from osiris.core.errors import OsirisError, RunCancelledError, StepError
 from osiris.core.planning import PlannedStep
 
-__all__ = ["aborted", "attributed", "tell_complete", "tell_failed", "tell_restored", "tell_skipped", "tell_start"]
+__all__ = [
+    "aborted",
+    "attributed",
+    "tell_complete",
+    "tell_failed",
+    "tell_restored",
+    "tell_skipped",
+    "tell_start",
+    "timed_out",
+]
 
 _MOST_WORDS = 2_000
 _MOST_TRACEBACK = 100_000
@@ -67,6 +76,18 @@ def _shortened(text: str, most: int) -> str:
 def aborted(reason: str) -> StepError:
     """The error of a step that was stopped for something that is not its own doing."""
     return StepError(f"stopped: {reason}", code="step.aborted")
+
+
+def timed_out(step: PlannedStep) -> StepError:
+    """The error of a step that has a timeout and took longer."""
+    return StepError(
+        f"step {step.id!r} did not finish within {step.policy.timeout:g} s",
+        hint="raise its timeout, or make it do less",
+        code="step.timeout",
+        retryable=True,
+        step_id=step.id,
+        timeout=step.policy.timeout,
+    )
 
 
 def tell_start(report: StepReport, door: EventDoor, inputs: Sequence[str] = (), attempt: int = 1) -> None:

@@ -16,6 +16,7 @@ from osiris.core.engine.ending import (
     tell_restored,
     tell_skipped,
     tell_start,
+    timed_out,
 )
 from osiris.core.engine.progress import Kept
 from osiris.core.engine.report import StepReport
@@ -103,7 +104,7 @@ class StageRun:
                 self._find_commits()
             if not self._state.is_done(self.stage):
                 steps = [self._state.plan.by_id[step_id] for step_id in self.stage.steps]
-                for step in self._drivers.make(steps):
+                for step in self._drivers.make(steps, self._time_out):
                     self._current = step
                 for step in steps:
                     self._refuse_to_go_on()
@@ -137,23 +138,16 @@ class StageRun:
         if over.wait(_STOP_PATIENCE):
             return ended[0]
         self.left_behind = True
-        late = ", ".join(step_id for step_id, run in self._runs.items() if not run.report.duration_ms)
+        late = (
+            ", ".join(step_id for step_id, run in self._runs.items() if not run.report.duration_ms) or self._current.id
+        )
         self._state.report.warnings.append(f"did not stop when told to within {_STOP_PATIENCE:.0f} s: {late}")
         return aborted("it did not come back")
 
-    def _time_out(self, run: StepRun) -> None:
-        timeout = run.step.policy.timeout
-        error = StepError(
-            f"step {run.step.id!r} did not finish within {timeout:g} s",
-            hint="raise its timeout, or make it do less",
-            code="step.timeout",
-            retryable=True,
-            step_id=run.step.id,
-            timeout=timeout,
-        )
-        self._late = error
-        self._blame(run, error)
-        self._interrupt(f"stopped: step {run.step.id!r} timed out")
+    def _time_out(self, step: PlannedStep) -> None:
+        self._late = timed_out(step)
+        self._blame(step, self._late)
+        self._interrupt(f"stopped: step {step.id!r} timed out")
         self._wake()
 
     def _interrupt(self, reason: str, signal: int | None = None) -> None:
@@ -302,12 +296,13 @@ class StageRun:
                 self._settle(run, name, self._state.plan.uses[run.step.id])
             run.refuse_lost_rows()
 
-    def _blame(self, run: StepRun, error: BaseException) -> None:
+    def _blame(self, step: PlannedStep, error: BaseException) -> None:
         # First come: a failure upstream passes through every step below it, perhaps in another guise. And a step
         # that was told to stop, because nobody reads its stream any more, has not failed.
         with self._lock:
-            if self._blamed is None and not run.ctx.cancelled:
-                self._blamed = (run.step, error)
+            run = self._runs.get(step.id)
+            if self._blamed is None and not (run is not None and run.ctx.cancelled):
+                self._blamed = (step, error)
 
     def _cause(self, error: BaseException | None) -> OsirisError | None:
         """What the stage failed of, as an error that names the step."""
@@ -328,7 +323,7 @@ class StageRun:
             run.finish()
             run.ctx.tidy_up()
         except BaseException as raised:  # must not keep the other steps from being finished
-            self._blame(run, raised)
+            self._blame(run.step, raised)
             return error or raised
         return error
 

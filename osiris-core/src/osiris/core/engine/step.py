@@ -44,7 +44,7 @@ class StepRun:
         config: Mapping[str, Any],
         ctx: EngineStepContext,
         report: StepReport,
-        blame: Callable[[StepRun, BaseException], None],
+        blame: Callable[[PlannedStep, BaseException], None],
         driver: Any = None,
         masking: Masking | None = None,
     ) -> None:
@@ -79,12 +79,12 @@ class StepRun:
             result = self._driver.run(step_id=self.step.id, config=self._config, inputs=inputs, ctx=self.ctx)
             self.outputs = self._open_outputs(result)
         except BaseException as error:
-            self._blame(self, error)
+            self._blame(self.step, error)
             raise
 
-    def limit_time(self, seconds: float, expired: Callable[[StepRun], None]) -> None:
+    def limit_time(self, seconds: float, expired: Callable[[PlannedStep], None]) -> None:
         """Call ``expired``, from another thread, unless the step is finished in time."""
-        self._timer = threading.Timer(seconds, expired, [self])
+        self._timer = threading.Timer(seconds, expired, [self.step])
         self._timer.daemon = True
         self._timer.start()
 
@@ -138,7 +138,7 @@ class StepRun:
             except GeneratorExit:
                 raise  # the reader has enough: no failure
             except BaseException as error:
-                self._blame(self, error)
+                self._blame(self.step, error)
                 raise
 
         def reported(rows: int, size: int) -> None:
@@ -197,7 +197,7 @@ class StepRun:
             try:
                 close_driver(self.step, driver)
             except BaseException as error:
-                self._blame(self, error)
+                self._blame(self.step, error)
                 raise
 
     def _open_outputs(self, result: Any) -> dict[str, Any]:
