@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -46,6 +47,14 @@ steps:
   - {id: lines, driver: filesystem.csv_extractor, config: {path: data/lines.csv, limit: 10}}
   - {id: slowly, driver: slow.pass, config: {rows: 1, pause: 0.3}, inputs: {df: "${lines.df}"}}
   - {id: save, driver: filesystem.csv_writer, config: {path: out/lines.csv}, inputs: {df: "${slowly.df}"}}
+"""
+
+INTO_DATABASE = """\
+version: "1.0.0"
+name: into-database
+steps:
+  - {id: many, driver: filesystem.csv_extractor, config: {path: data/many.csv}}
+  - {id: save, driver: duckdb.writer, config: {database: out/many.duckdb, table: many}, inputs: {df: "${many.df}"}}
 """
 
 
@@ -131,6 +140,22 @@ def test_a_full_disk_below_the_target(project: Path) -> None:
     done = run(project, command)
     assert told(done)["code"] == "filesystem.no_space"
     assert ".lines.csv" not in done.stderr
+
+
+@needs_namespaces
+@pytest.mark.parametrize("size", ["20k", "200k"])
+def test_a_full_disk_below_a_new_database(project: Path, size: str) -> None:
+    """Nothing is left that would keep the next run from making it, when there is room again."""
+    with (project / "data" / "many.csv").open("w") as file:
+        file.write("a,b\n")
+        file.writelines(f"{number * 7919 % 1_000_003},{number}\n" for number in range(300_000))
+    (project / "pipeline.yaml").write_text(INTO_DATABASE)
+    again = f"ls -A out >&2; mount -o remount,size=50m out && {shlex.join(osiris('run', '--quiet'))} && ls -A out >&2"
+    command = inside(f"mount -t tmpfs -o size={size} none out", osiris("run", "--json"), after=again)
+    done = run(project, command)
+    assert told(done)["code"] == "duckdb.io"
+    assert done.stderr.splitlines()[-1:] == ["many.duckdb"], done.stderr
+    assert ".wal" not in done.stderr
 
 
 @needs_namespaces

@@ -150,18 +150,25 @@ class DatabaseFile:
     def remove_empty(self) -> None:
         """Take away a file that a failed step may have made, unless somebody uses it or has written to it by now."""
         with _CHANGED:
-            if str(self.path) in _OPEN or not self.path.is_file():
+            if str(self.path) in _OPEN:
                 return
-            try:
-                connection = connect(str(self.path))  # which keeps other processes out
-            except OpenError:
-                return  # one has it: it is not ours to take away
-            try:
-                with suppress(OpenError):  # what the step failed by is told, not this
-                    if not connection.execute(_CONTENT).fetchall():
-                        self.path.unlink(missing_ok=True)
-            finally:
-                connection.close()
+            if self.path.is_file():
+                self._remove_without_tables()
+            if not self.path.exists():
+                # Where the disk is full, DuckDB leaves its log behind, and opens no new file beside that.
+                _log_of(self.path).unlink(missing_ok=True)
+
+    def _remove_without_tables(self) -> None:
+        try:
+            connection = connect(str(self.path))  # which keeps other processes out
+        except OpenError:
+            return  # one has it: it is not ours to take away
+        try:
+            with suppress(OpenError):  # what the step failed by is told, not this
+                if not connection.execute(_CONTENT).fetchall():
+                    self.path.unlink(missing_ok=True)
+        finally:
+            connection.close()
 
     def remove_stillborn(self) -> None:
         """Take away a file that a killed process had only begun to create: DuckDB opens no such file.
@@ -267,9 +274,17 @@ def _explained(path: Path, refusal: Refusal) -> DriverError:
         code, hint = "duckdb.io", "check that the folder exists and can be written"
     elif not _is_database(path):
         code, hint = "duckdb.not_a_database", "check the path: the file is something else"
+    elif _log_of(path).exists():
+        code = "duckdb.io"
+        hint = f"the file may be damaged, of a newer DuckDB, or not the one that {_log_of(path).name} beside it belongs to"
     else:
         code, hint = "duckdb.io", "the file may be damaged, or of a newer DuckDB"
     return DriverError(f"{path} cannot be opened: {refusal.message}", hint=hint, code=code, path=str(path))
+
+
+def _log_of(path: Path) -> Path:
+    """DuckDB's log of what is committed and not in the file yet."""
+    return path.with_name(f"{path.name}.wal")
 
 
 def _locked(path: Path, why: str) -> DriverError:
