@@ -61,6 +61,7 @@ WORK = '''
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,10 @@ class Shout(Driver):
         sys.stdout.flush()
         import os
         os.write(1, b"and a library this\\n")
+        if "word" in config:
+            print("word", config["word"])
+            print("word", config["word"], file=sys.stderr)
+            warnings.warn(f"word {config['word']}")
         return {}
 
 

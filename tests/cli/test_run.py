@@ -38,6 +38,17 @@ def test_json_is_one_document_even_if_drivers_print(lab):
     assert "and a library this" in ended.err
 
 
+def test_what_drivers_print_tells_no_secret(lab):
+    lab.pipeline({"id": "shout", "driver": "lab.shout", "config": {"word": "${MAGIC_WORD}"}})
+    ended = lab("run", "--quiet", MAGIC_WORD="open-sesame")
+    assert ended.code == 0
+    assert ended.err.count("word ***") == 3
+    code, shown = lab.on_terminal("run", MAGIC_WORD="open-sesame").finish()
+    assert code == 0
+    assert CONTROLS.sub("", shown).count("word ***") == 3
+    assert "sesame" not in ended.out + ended.err + shown
+
+
 def test_quiet_prints_nothing(lab):
     lab.pipeline(NUMBERS, SAVE)
     ended = lab("run", "--quiet")

@@ -43,6 +43,10 @@ FORMS = {
     "url-safe base64": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
     "dsn": lambda text: f"mysql://app:{quote_plus(text)}@host/db",
     "nested": lambda text: json.dumps({"a": [text]}),
+    "repr of repr": lambda text: repr(repr(text)),
+    "json in json": lambda text: json.dumps(json.dumps(text)),
+    "repr of json": lambda text: repr(json.dumps(text)),
+    "error of an error": lambda text: str(KeyError(str(KeyError(text)))),
 }
 
 
@@ -149,6 +153,77 @@ def test_nothing_registered_is_a_plain_copy():
     assert redactor.text("secret") == "secret"
 
 
+TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0In0.N_XgL0n3I9PlFUP0THsR8U"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("LINE 1: ...n3I9PlFUP0THsR8U', ENDPOINT 'x'", "LINE 1: ...***', ENDPOINT 'x'"),
+        ("LINE 1: SECRET 'eyJhbGciOiJIUzI1...", "LINE 1: SECRET '***..."),
+        ("input_value='eyJhbGciOiJIUzI1NiIsInR5...5N_XgL0n3I9PlFUP0THsR8U', x", None),
+        ("input_value='eyJhbGciOiJIUzI1NiIsInR5...N_XgL0n3I9PlFUP0THsR8U', x", "input_value='***...***', x"),
+        ("eyJhbGci…HsR8U and more", "***…*** and more"),
+        ("near ...IkpXVCJ9.eyJzdWIi...", "near ...***..."),
+        ("a ...IkpXVCJ9... b ...HsR8U c", "a ...***... b ...*** c"),
+        ("near 'eyJhbGciOiJIUzI1NiIsInR5cCI6Ikp' at line 1", "near '***' at line 1"),
+        ("eyJhbGciOiJIUzI1 eyJhbGciOiJIUzI1N", "*** ***"),
+        ("eyJhbGciOiJI and so on", "eyJhbGciOiJI and so on"),
+        ("wait ... and see...", "wait ... and see..."),
+        ("...", "..."),
+        ("R8U... of ...eyJ", "R8U... of ...eyJ"),
+    ],
+)
+def test_pieces_of_a_secret_are_replaced_where_a_text_was_cut(text, shown):
+    redactor = Redactor()
+    redactor.add(TOKEN)
+    if shown is None:  # not cut from the secret: it has another character before the end
+        shown = "input_value='***...5N_XgL0n3I9PlFUP0THsR8U', x"
+    assert redactor.text(text) == shown
+
+
+def test_addresses_that_begin_as_a_secret_one_are_kept():
+    redactor = Redactor()
+    redactor.add("https://hooks.example.org/services/T0001/B0002/x9y8z7w6v5u4")
+    redactor.add("/home/somebody/projects/secret/place")
+    text = "see https://hooks.example.org/docs and /home/somebody/projects/shop"
+    assert redactor.text(text) == text
+    assert redactor.text("at https://hooks.example.org/services/T0001/B0...") == "at ***..."
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.text("abAB12+/=-_", min_size=8, max_size=60), st.integers(4, 60), st.integers(4, 60), st.booleans())
+def test_what_a_library_keeps_of_a_secret_is_not_told(secret, first, last, marked):
+    """As pydantic, reprlib and pyarrow shorten: the beginning, a mark, the end."""
+    redactor = Redactor()
+    redactor.add(secret)
+    begin, end = secret[:first], secret[-last:]
+    mark = "…" if marked else "..."
+    redacted = redactor.text(f"value is '{begin}{mark}{end}' here")
+    assert redacted.startswith("value is '***")
+    assert redacted.endswith("***' here")
+
+
+def test_what_real_libraries_keep_of_a_secret_is_not_told():
+    duckdb, pydantic = pytest.importorskip("duckdb"), pytest.importorskip("pydantic")
+    key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEYzz" * 2
+    redactor = Redactor()
+    redactor.add(key)
+    told = []
+    unfinished = f"create secret x (type s3, secret '{key}', endpoint 'y' use_ssl)"
+    for sql in (unfinished, f"select '{key}'::int", f"select '{key}"):
+        with pytest.raises(duckdb.Error) as failed:
+            duckdb.sql(sql).fetchall()
+        told.append(str(failed.value))
+    with pytest.raises(pydantic.ValidationError) as failed:
+        pydantic.create_model("M", delimiter=(int, ...)).model_validate({"delimiter": key})
+    told.append(str(failed.value))
+    for text in told:
+        redacted = redactor.text(text)
+        assert redacted != text
+        assert not [at for at in range(len(key) - 5) if key[at : at + 6] in redacted], redacted
+
+
 @settings(deadline=None, derandomize=True)
 @example(["aaaa", "aaaab", "aaab"], "xaaaabx")
 @given(st.lists(st.text(alphabet="ab/+ %\n", min_size=4, max_size=8), min_size=1, max_size=5), st.text("ab/+ %\n"))
@@ -163,7 +238,7 @@ def test_no_registered_value_is_left(secrets, text):
 
 def test_a_traceback_is_redacted():
     program = f"""
-        import logging, sys, threading
+        import logging, sys, threading, warnings
         from osiris.core.connections import REDACTOR, install_log_filter, redacted_traceback
         REDACTOR.add({SECRET!r})
         install_log_filter()
@@ -172,6 +247,7 @@ def test_a_traceback_is_redacted():
         log = logging.getLogger("some.library")
         log.warning("connecting with %s", {SECRET!r})
         log.info("plain %d", 3)
+        warnings.warn("deprecated: " + {SECRET!r})
         log.info("wrong %d %d", {SECRET!r})
         def connect(password):
             raise ConnectionError("no login with " + password)
@@ -192,11 +268,36 @@ def test_a_traceback_is_redacted():
     told = finished.stderr
     assert "connecting with ***" in told
     assert "plain 3" in told
+    assert "UserWarning: deprecated: ***" in told
     assert told.count("ConnectionError: no login with ***") == 4
     assert told.count("Traceback") >= 4
     # Python shows source lines: of a program given with -c there are none.
     for form in ("plain", "repr", "quote", "json"):
         assert FORMS[form](SECRET).strip("'\"") not in told
+
+
+def test_what_is_printed_is_redacted():
+    program = f"""
+        import sys
+        from osiris.core.connections import REDACTOR, redacted_streams
+        stdout, stderr = sys.stdout, sys.stderr
+        with redacted_streams():
+            print("early", {SECRET!r}[:1])
+            REDACTOR.add({SECRET!r})
+            print("user", {SECRET!r}, sep="=", file=sys.stderr)
+            sys.stdout.writelines(["lines ", {SECRET!r}, "\\n"])
+            assert sys.stdout.encoding == stdout.encoding and sys.stdout.fileno() == 1
+        assert sys.stdout is stdout and sys.stderr is stderr
+        sys.stdout = None
+        with redacted_streams():
+            print("to nobody")
+            sys.stderr = stdout
+        assert sys.stderr is stdout
+    """
+    finished = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60
+    )
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "early p\nlines ***\n", "user=***\n")
 
 
 def test_log_records_without_a_secret_keep_their_arguments():

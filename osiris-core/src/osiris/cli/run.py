@@ -234,7 +234,7 @@ def _run(
     timeout: float | None,
     verbose: bool,
 ) -> RunResult:
-    from osiris.core.connections import install_log_filter
+    from osiris.core.connections import install_log_filter, redacted_streams
     from osiris.core.lifecycle import run_pipeline
 
     install_log_filter()
@@ -249,7 +249,7 @@ def _run(
     )
     context.bus.subscribe(teller)
     look_while_running()
-    with terminal.kept_for_result(), teller:
+    with terminal.kept_for_result(), teller, redacted_streams():
         result = run_pipeline(backend, planned.manifest, context, adapter_name=adapter, fallbacks=fallbacks)
     session.finish(result)
     return result

@@ -1,4 +1,4 @@
-"""The redactor in front of Python's own logging and of tracebacks that nobody caught."""
+"""The redactor in front of Python's own logging, warnings, prints, and of tracebacks that nobody caught."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import logging
 import sys
 import threading
 import traceback
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self, TextIO
 
 from osiris.core.connections.redaction import REDACTOR
 
-__all__ = ["install_log_filter"]
+__all__ = ["install_log_filter", "redacted_streams"]
 
 _installed = False
 _lock = threading.Lock()
 
 
 def install_log_filter() -> None:
-    """Redact every log record of this process, its traceback included, and uncaught exceptions. Idempotent.
+    """Redact every log record of this process, its traceback included, warnings, and uncaught exceptions. Idempotent.
 
     Records are changed where they are made, so it does not matter which handlers a library brings.
     """
@@ -28,7 +31,51 @@ def install_log_filter() -> None:
             return
         _installed = True
         _redact_records()
+        _redact_warnings()
         _redact_uncaught()
+
+
+@contextmanager
+def redacted_streams() -> Iterator[None]:
+    """While the block runs, what Python code prints to stdout and stderr is redacted, write by write.
+
+    Not what C libraries and child processes write, nor bytes, nor a secret that is written in several parts.
+    """
+    kept = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (stream and _RedactedStream(stream) for stream in kept)  # None where it is closed
+    try:
+        yield
+    finally:
+        for name, stream in zip(("stdout", "stderr"), kept, strict=True):
+            if isinstance(getattr(sys, name), _RedactedStream):  # or somebody has put their own there
+                setattr(sys, name, stream)
+
+
+class _RedactedStream:
+    """A stream that is written to through the redactor; everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(REDACTOR.text(text) if REDACTOR.active and isinstance(text, str) else text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stream)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _redact_records() -> None:
@@ -60,6 +107,15 @@ def _redact(record: logging.LogRecord) -> None:
             record.exc_info, record.exc_text = None, redacted
     if record.stack_info:
         record.stack_info = REDACTOR.text(record.stack_info)
+
+
+def _redact_warnings() -> None:
+    form = warnings.formatwarning
+
+    def form_redacted(*args: Any, **kwargs: Any) -> str:
+        return REDACTOR.text(form(*args, **kwargs))
+
+    warnings.formatwarning = form_redacted
 
 
 def _redact_uncaught() -> None:

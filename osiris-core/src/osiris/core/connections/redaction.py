@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+from osiris.core.connections.fragments import Fragments
+
 __all__ = ["MASK", "REDACTOR", "Redactor", "redacted_traceback"]
 
 MASK = "***"
@@ -27,7 +29,8 @@ class Redactor:
     """Replaces registered values, and the forms in which they usually turn up, by ``***``. Thread-safe.
 
     Forms are the value itself, percent-encoded, base64 (also inside ``user:password``), escaped as in JSON,
-    Python, HTML or SQL texts, each long line of a value with several, and the password of a URL.
+    Python, HTML or SQL texts (up to twice), each long line of a value with several, and the password of a URL.
+    Of what a library has cut out of a text, pieces of values are replaced too: see :class:`Fragments`.
     Numbers, booleans and None are never touched.
     """
 
@@ -36,7 +39,8 @@ class Redactor:
         self._whole: frozenset[str] = frozenset()
         self._inside: frozenset[str] = frozenset()
         self._tokens: frozenset[str] = frozenset()
-        self._patterns: tuple[re.Pattern[str], ...] | None = ()
+        self._telling: frozenset[str] = frozenset()
+        self._compiled: tuple[tuple[re.Pattern[str], ...], Fragments] | None = None
 
     @property
     def active(self) -> bool:
@@ -51,25 +55,28 @@ class Redactor:
         """
         if not value.strip():
             return
-        whole, inside, tokens = set[str](), set[str](), set[str]()
+        whole, inside, tokens, telling = set[str](), set[str](), set[str](), set[str]()
         for part in _parts(value):
             forms = {form for form in _forms(part) if form}
             whole |= forms
             inside |= {form for form in forms if len(form) >= _WHOLE_ONLY and not _is_short_number(form)}
             tokens |= {form for form in forms if len(form) >= _WHOLE_ONLY and _is_short_number(form)}
+            if not _is_location(part):
+                telling |= forms
         with self._lock:
             if whole <= self._whole:
                 return
             self._whole |= whole
             self._inside |= inside
             self._tokens |= tokens
-            self._patterns = None
+            self._telling |= telling
+            self._compiled = None
 
     def clear(self) -> None:
         """Forget everything; for tests."""
         with self._lock:
-            self._whole = self._inside = self._tokens = frozenset()
-            self._patterns = ()
+            self._whole = self._inside = self._tokens = self._telling = frozenset()
+            self._compiled = None
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """A redacted copy of nested data, keys included; a shallow copy while nothing is registered.
@@ -86,9 +93,10 @@ class Redactor:
             return text
         if text in self._whole:
             return MASK
-        for pattern in self._compiled():
+        patterns, fragments = self._compile()
+        for pattern in patterns:
             text = pattern.sub(MASK, text)
-        return text
+        return fragments.masked(text)
 
     def _key(self, key: Any) -> Any:
         return self.text(key) if isinstance(key, str) else key
@@ -109,17 +117,17 @@ class Redactor:
         redacted = self.text(said)
         return value if redacted == said else redacted
 
-    def _compiled(self) -> tuple[re.Pattern[str], ...]:
-        patterns = self._patterns
-        if patterns is None:
+    def _compile(self) -> tuple[tuple[re.Pattern[str], ...], Fragments]:
+        compiled = self._compiled
+        if compiled is None:
             with self._lock:
                 found = []
                 if self._inside:
                     found.append(re.compile(_alternatives(sorted(self._inside))))
                 if self._tokens:
                     found.append(re.compile(rf"(?<!\w)(?:{_alternatives(sorted(self._tokens))})(?!\w)"))
-                patterns = self._patterns = tuple(found)
-        return patterns
+                compiled = self._compiled = (tuple(found), Fragments(self._inside, self._telling, MASK))
+        return compiled
 
 
 REDACTOR = Redactor()
@@ -140,6 +148,11 @@ def _said(value: object) -> str:
 
 def _is_short_number(text: str) -> bool:
     return len(text) < _TOKEN_ONLY and text.isdigit()
+
+
+def _is_location(text: str) -> bool:
+    """Whether it begins as other addresses and paths do, which are no secrets."""
+    return "://" in text or text.startswith(("/", "~", "."))
 
 
 def _parts(value: str) -> Iterator[str]:
@@ -171,14 +184,22 @@ def _forms(value: str) -> Iterator[str]:
     for encoded in (quote(value), quote(value, safe=""), quote_plus(value)):
         yield encoded
         yield re.sub(r"%[0-9A-F]{2}", lambda found: found.group().lower(), encoded)
+    for escaped in _escaped(value):
+        yield escaped
+        if escaped != value:  # an error's words in another's: KeyError gives the repr of what it is given
+            yield from _escaped(escaped)
+    yield html.escape(value)
+    yield from _base64_forms(value.encode("utf-8", "surrogateescape"))
+
+
+def _escaped(value: str) -> Iterator[str]:
+    """As inside the quotes of a JSON, Python or SQL text."""
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield repr(value)[1:-1]
     yield repr(value.encode("utf-8", "surrogateescape"))[2:-1]
-    yield html.escape(value)
     yield value.replace("'", "''")
     yield value.replace("\\", "\\\\").replace("'", "\\'")
-    yield from _base64_forms(value.encode("utf-8", "surrogateescape"))
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:

@@ -276,7 +276,9 @@ def _explained(path: Path, refusal: Refusal) -> DriverError:
         code, hint = "duckdb.not_a_database", "check the path: the file is something else"
     elif _log_of(path).exists():
         code = "duckdb.io"
-        hint = f"the file may be damaged, of a newer DuckDB, or not the one that {_log_of(path).name} beside it belongs to"
+        hint = (
+            f"the file may be damaged, of a newer DuckDB, or not the one that {_log_of(path).name} beside it belongs to"
+        )
     else:
         code, hint = "duckdb.io", "the file may be damaged, or of a newer DuckDB"
     return DriverError(f"{path} cannot be opened: {refusal.message}", hint=hint, code=code, path=str(path))
