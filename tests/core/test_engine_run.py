@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -226,6 +229,64 @@ def test_a_reader_that_hides_the_failure_does_not_make_it_success(
     error, report = failing([step("a", "test.source"), step("b", "test.sink", df="a")], context)
     assert error.facts["step_id"] == "a"
     assert report.status == "failed"
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_transform_that_hides_the_failure_does_not_end_its_stream_well(
+    register: Register, context: ExecutionContext, *, lazy: bool
+) -> None:
+    """Or a writer behind it would take what there was for everything, and commit it."""
+
+    class Hiding:
+        def run(self, step_id: str, config: Any, inputs: Any, ctx: Any) -> dict[str, Any]:
+            def pass_on() -> Iterator[pa.RecordBatch]:
+                with suppress(Exception):
+                    yield from inputs["df"].batches()
+
+            return {"df": pass_on() if lazy else pa.Table.from_batches(list(pass_on()))}
+
+    sink = Sink()
+    register("test.source", Source(5, fail_at=3))
+    register("test.hide", Hiding(), **STREAM)
+    register("test.sink", sink, **WRITER)
+    steps = [step("a", "test.source"), step("b", "test.hide", df="a"), step("c", "test.sink", df="b")]
+    error, report = failing(steps, context)
+    assert (error.facts["step_id"], error.code) == ("a", "test.broke")
+    assert report.outputs == []
+
+
+def test_a_step_cannot_blame_another(register: Register, context: ExecutionContext) -> None:
+    class Lying:
+        def run(self, step_id: str, config: Any, inputs: Any, ctx: Any) -> dict[str, Any]:
+            raise DriverError("not me", code="test.lie", step_id="b")
+
+    register("test.lie", Lying())
+    register("test.sink", Sink(), **WRITER)
+    error, report = failing([step("a", "test.lie"), step("b", "test.sink", df="a")], context)
+    assert error.facts["step_id"] == "a"
+    assert (report.steps["a"].status, report.steps["b"].status) == ("failed", "skipped")
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -2])
+def test_figures_that_are_none_do_not_fail_a_step(register: Register, context: ExecutionContext, wrong: float) -> None:
+    class Wrong(Sink):
+        def run(self, step_id: str, config: Any, inputs: Any, ctx: Any) -> dict[str, Any]:
+            super().run(step_id, config, inputs, ctx)
+            ctx.log_metric("rows_written", wrong)
+            ctx.add_output("table", rows=wrong, bytes="many")
+            ctx.add_output("other", rows=np.int64(3), bytes=4.0)
+            return {}
+
+    register("test.source", Source(5))
+    register("test.sink", Wrong(), **WRITER)
+    report = run([step("a", "test.source"), step("b", "test.sink", df="a")], context)
+    assert report.steps["b"].rows_written == 50
+    assert report.outputs[1:] == [
+        {"step_id": "b", "location": "table", "rows": None, "bytes": None},
+        {"step_id": "b", "location": "other", "rows": 3, "bytes": 4},
+    ]
+    assert len(report.warnings) == 2
+    assert "which is no number of bytes" in report.warnings[1]
 
 
 def test_a_foreign_exception_names_step_driver_and_place(register: Register, context: ExecutionContext) -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, Literal
+from numbers import Integral
+from typing import Any, Literal, SupportsInt, cast
 
 from osiris.core.execution_adapter import Status
 from osiris.core.quick_dataclass import dataclass
 
-__all__ = ["RunReport", "StepReport", "StepStatus"]
+__all__ = ["RunReport", "StepReport", "StepStatus", "as_count"]
 
 StepStatus = Literal["pending", "running", "success", "failed", "aborted", "cancelled", "skipped"]
+
+
+def as_count(value: object) -> int | None:
+    """A number of rows or bytes that a driver told; None for what cannot be one: a text, NaN, less than none."""
+    whole = isinstance(value, float) and value.is_integer()
+    if isinstance(value, bool) or not (whole or isinstance(value, Integral)):
+        return None
+    number = int(cast("SupportsInt", value))
+    return number if number >= 0 else None
 
 
 @dataclass
@@ -55,16 +65,14 @@ class StepReport:
     @property
     def rows_written(self) -> int | None:
         """Rows that left the pipeline here; None where the step is no writer."""
-        if "rows_written" in self.logged:
-            return int(self.logged["rows_written"])
-        return self.rows_in if self.role == "writer" else None
+        logged = as_count(self.logged.get("rows_written"))
+        return self.rows_in if logged is None and self.role == "writer" else logged
 
     @property
     def rows_read(self) -> int | None:
         """Rows that entered the pipeline here; None where the step has inputs or gives no rows."""
-        if "rows_read" in self.logged:
-            return int(self.logged["rows_read"])
-        return self.rows_out if self.has_rows and not self.has_inputs else None
+        logged = as_count(self.logged.get("rows_read"))
+        return self.rows_out if logged is None and self.has_rows and not self.has_inputs else logged
 
     def to_dict(self) -> dict[str, Any]:
         """The form in ``result.json``."""

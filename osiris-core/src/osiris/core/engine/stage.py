@@ -21,8 +21,9 @@ from osiris.core.engine.ending import (
 from osiris.core.engine.progress import Kept
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.state import RunState
-from osiris.core.engine.step import StepRun, StepThread
+from osiris.core.engine.step import StepRun
 from osiris.core.engine.step_context import EngineStepContext
+from osiris.core.engine.step_thread import StepThread
 from osiris.core.errors import OsirisError, RunCancelledError, StepError
 from osiris.core.planning import Edge, PlannedStep, Stage
 
@@ -312,7 +313,10 @@ class StageRun:
         if cancellation.requested:
             return cancellation.error()
         if self._blamed is not None:
-            return attributed(*self._blamed)
+            step, raised = self._blamed
+            cause = attributed(step, raised)
+            cause.facts["step_id"] = step.id  # whatever the driver says
+            return cause
         if self._stopped is not None:
             return aborted(self._stopped[0])
         return attributed(self._current, error) if error is not None else None

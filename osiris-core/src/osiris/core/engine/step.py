@@ -19,7 +19,7 @@ from osiris.core.engine.step_context import EngineStepContext
 from osiris.core.errors import StepError
 from osiris.core.planning import PlannedStep
 
-__all__ = ["StepRun", "StepThread"]
+__all__ = ["StepRun"]
 
 _PROGRESS_SECONDS = 0.5
 _SCALARS = (str, int, float, bool, type(None))
@@ -58,6 +58,8 @@ class StepRun:
         """The channels it reads from."""
         self.unread: set[str] = set()
         """Inputs that are streams and were not read to their end."""
+        self._broken: dict[str, BaseException] = {}
+        """What ended the last reading of inputs before their end."""
         self._config = config
         self._blame = blame
         self._masking = masking
@@ -78,6 +80,7 @@ class StepRun:
             self.ctx.raise_if_cancelled()
             result = self._driver.run(step_id=self.step.id, config=self._config, inputs=inputs, ctx=self.ctx)
             self.outputs = self._open_outputs(result)
+            self._refuse_broken_inputs()
         except BaseException as error:
             self._blame(self.step, error)
             raise
@@ -95,14 +98,21 @@ class StepRun:
 
         def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             report, first = self.report, counted.take()
-            with _closing(batches):
-                for batch in batches:
-                    self.ctx.raise_if_cancelled()
-                    if first:
-                        report.rows_in += batch.num_rows
-                        report.bytes_in += batch.nbytes
-                        self._tell_progress(report.rows_in)
-                    yield batch
+            self._broken.pop(name, None)
+            try:
+                with _closing(batches):
+                    for batch in batches:
+                        self.ctx.raise_if_cancelled()
+                        if first:
+                            report.rows_in += batch.num_rows
+                            report.bytes_in += batch.nbytes
+                            self._tell_progress(report.rows_in)
+                        yield batch
+            except GeneratorExit:
+                raise  # the driver has enough
+            except BaseException as error:
+                self._broken[name] = error
+                raise
             self.unread.discard(name)
 
         def reported(rows: int, size: int) -> None:
@@ -135,6 +145,7 @@ class StepRun:
                             report.bytes_out += batch.nbytes
                             self._tell_progress(report.rows_out)
                         yield batch
+                self._refuse_broken_inputs()
             except GeneratorExit:
                 raise  # the reader has enough: no failure
             except BaseException as error:
@@ -179,6 +190,11 @@ class StepRun:
                 code="step.input_not_read",
                 step_id=self.step.id,
             )
+
+    def _refuse_broken_inputs(self) -> None:
+        """Raise what an input failed by, where the driver has kept it to itself: its output lacks rows."""
+        for error in list(self._broken.values()):
+            raise error
 
     def finish(self) -> None:
         """The step has nothing more to do: close outputs and driver, take the time. Idempotent."""
@@ -258,79 +274,6 @@ def _check(batch: pa.RecordBatch, schema: pa.Schema) -> None:
 
 def _columns(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema) or "no columns"
-
-
-class StepThread:
-    """A step that feeds another one: driver call and stream in one thread of their own.
-
-    One thread for both, because clients such as sqlite3 refuse to be used from two.
-    """
-
-    def __init__(self, run: StepRun, inputs: Mapping[str, Any], limit: int) -> None:
-        self.run = run
-        self.channel = Channel(limit)
-        self.error: BaseException | None = None
-        self._inputs = inputs
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"osiris-step-{run.step.id}", daemon=True)
-
-    def start(self) -> None:
-        """Begin to call the driver."""
-        self._thread.start()
-
-    def output(self) -> Dataset:
-        """Wait until the driver has returned; its ``df`` output, to be read by the next step.
-
-        Raises:
-            BaseException: What the driver raised.
-        """
-        self._ready.wait()
-        if self.error is not None:
-            raise self.error
-        output = self.run.outputs.get("df")
-        if not isinstance(output, Dataset):
-            raise StepError(
-                f"step {self.run.step.id!r} gave no 'df' output, but another step uses it",
-                hint=f'driver {self.run.step.driver!r} must return {{"df": data}}',
-                code="driver.no_output",
-                step_id=self.run.step.id,
-            )
-        if output.in_memory:
-            return output
-        return Dataset(
-            self.channel.read, output.schema, num_rows=output.num_rows, source=output.source, close=self.channel.close
-        ).observed(iter, output.report)
-
-    def stop(self, patience: float) -> bool:
-        """End the stream and wait for the thread; False if it is still busy after ``patience`` seconds."""
-        self.channel.close()
-        self._thread.join(min(1.0, patience))
-        if self._thread.is_alive():  # inside a call that nobody needs any more: a query, a socket read
-            self.run.ctx.cancellation.request("stopped: nobody reads its output any more")
-            self._thread.join(patience)
-        return not self._thread.is_alive()
-
-    def _work(self) -> None:
-        try:
-            self.run.call(self._inputs)
-            self._ready.set()
-            output = self.run.outputs.get("df")
-            if isinstance(output, Dataset) and not output.in_memory:
-                self.run.feed(self.channel, output)
-        except BaseException as error:  # handed to the reader, which raises it
-            self.error = error
-        self._inputs = {}
-        if not self.run.side_outputs:
-            self._finish()
-        self.channel.finish(self.error)
-        self._ready.set()
-
-    def _finish(self) -> None:
-        # Here and not by the stage: a client may have to be closed by the thread that opened it.
-        try:
-            self.run.finish()
-        except BaseException as error:  # handed to the reader, which raises it
-            self.error = self.error or error
 
 
 class _Once:

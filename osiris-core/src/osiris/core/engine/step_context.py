@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from osiris.core.cancellation import Cancellation
-from osiris.core.engine.report import StepReport
+from osiris.core.engine.report import StepReport, as_count
 from osiris.core.engine.settings import EventDoor, RunSettings
 from osiris.core.privacy import make_private, make_private_folder
 
@@ -115,6 +115,14 @@ class EngineStepContext:
     def add_output(self, location: str, **facts: Any) -> None:
         """See :class:`~osiris.core.driver.StepContext`."""
         output = {"step_id": self.step_id, "location": str(location), **facts}
+        for name in ("rows", "bytes"):
+            if (value := facts.get(name)) is None:
+                continue
+            output[name] = found = as_count(value)
+            if found is None:
+                # What is written is written: a wrong figure about it must not fail the step.
+                told = f"add_output was given {name}={value!r} for {location}, which is no number of {name}"
+                self.log_event("warning", {"message": told})
         self._outputs.append(output)
         self._door.log_event("output_written", output)
 
