@@ -163,3 +163,20 @@ def test_closed_pipe_is_quiet(lab):
         os.close(writing)
         assert done.returncode == 141
         assert done.stderr == b""
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_a_value_that_a_driver_does_not_take_is_not_told(lab, isolation):
+    """What a variable holds is checked when the step runs, by pydantic, which would quote it."""
+    token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0In0"
+    lab.write("rows.csv", "a\n1\n")
+    config = {"path": "rows.csv", "delimiter": "${TOKEN}"}
+    lab.pipeline({"id": "read", "driver": "filesystem.csv_extractor", "config": config})
+    ended = lab("run", "--json", "--adapter-option", f"isolation={isolation}", TOKEN=token)
+    assert ended.code == 5
+    error = ended.json()["error"]
+    assert error["code"] == "step.config"
+    assert "delimiter: must be one ASCII character" in error["message"]
+    assert error["facts"]["options"] == ["delimiter"]
+    for path in (lab.folder / ".osiris").rglob("*"):
+        assert path.is_dir() or b"eyJhbG" not in path.read_bytes(), path

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from osiris.core.engine.config_error import config_error
 from osiris.core.engine.masking import without_values
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.settings import EventDoor
@@ -37,6 +38,8 @@ def attributed(step: PlannedStep, raised: BaseException) -> StepError:
         wrapped = StepError(
             raised.message, hint=raised.hint, code=raised.code, retryable=raised.retryable, **raised.facts
         )
+    elif (refused := config_error(step, raised)) is not None:
+        wrapped = refused
     elif isinstance(raised, MemoryError):
         wrapped = StepError(
             f"step {step.id!r} ({step.driver}) ran out of memory{': ' * bool(_said(raised))}{_said(raised)}",
