@@ -174,6 +174,7 @@ def test_sizes(text: Any, size: int | None) -> None:
     [
         (5, "limits must be a mapping"),
         ({"memory": "much"}, "limits.memory must be a size, but is 'much'"),
+        ({"memory": "9" * 400}, "limits.memory must be a size, but is '999999"),
         ({"time": "long"}, "limits.time must be a time, but is 'long'"),
         ({"memroy": 1}, "unknown key 'memroy' in limits"),
     ],

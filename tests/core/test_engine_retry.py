@@ -12,7 +12,7 @@ import pytest
 from osiris.core import engine
 from osiris.core.dataset import Dataset
 from osiris.core.engine import RunReport
-from osiris.core.errors import DriverError, ExecutionError, OsirisError, RunCancelledError
+from osiris.core.errors import DriverError, ExecutionError, OsirisError, RunCancelledError, UsageError
 from osiris.core.execution_adapter import ExecutionContext, RunOptions
 
 Register = Callable[..., None]
@@ -297,6 +297,35 @@ def test_a_run_in_time_is_left_alone(register: Register, context: ExecutionConte
     assert run([step("a", "test.source", timeout="5m")], context)[1] is None
 
 
+def test_times_longer_than_a_thread_can_wait(register: Register, context: ExecutionContext) -> None:
+    context.timeout = 99_999_999_999
+    register("test.source", Flaky(0))
+    report, error = run([step("a", "test.source", timeout="999999999999h")], context, limits={"time": 10**11})
+    assert (error, report.status) == (None, "success")
+
+
+def test_a_delay_longer_than_a_thread_can_wait(register: Register, context: ExecutionContext) -> None:
+    register("test.source", Flaky(100, retry_after=1e15))
+
+    def cancel_when_it_waits() -> None:
+        while not told(context, "step_retry"):
+            threading.Event().wait(0.001)
+        context.cancellation.request("stopped by the test")
+
+    threading.Thread(target=cancel_when_it_waits).start()
+    _, error = run([step("a", "test.source", retry=3)], context)
+    assert isinstance(error, RunCancelledError)
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), float("nan")])
+def test_a_run_cannot_take_for_ever(register: Register, context: ExecutionContext, timeout: float) -> None:
+    context.timeout = timeout
+    register("test.source", Flaky(0))
+    with pytest.raises(UsageError) as caught:
+        engine.prepare({"version": "1.0.0", "steps": [step("a", "test.source")]}, context)
+    assert "must be a finite number of seconds" in caught.value.message
+
+
 class Failing:
     def run(self, step_id: str, config: Any, inputs: Any, ctx: Any) -> dict[str, Any]:
         raise DriverError(f"{step_id} broke", code="test.broke")
@@ -348,6 +377,8 @@ def test_on_error_stop_is_the_rule(register: Register, context: ExecutionContext
         ({"retry": {"on": [1]}}, "retry.on must be a list of error codes"),
         ({"timeout": -1}, "timeout must be a time, but is -1"),
         ({"timeout": True}, "timeout must be a time"),
+        ({"timeout": "9" * 400}, "timeout must be a time, but is '999999"),
+        ({"timeout": 10**400}, "timeout must be a time, but is 100000"),
         ({"on_error": "ignore"}, "on_error must be stop or continue"),
     ],
 )

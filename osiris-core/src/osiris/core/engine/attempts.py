@@ -6,6 +6,7 @@ import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from osiris.core.engine.patience import bounded
 from osiris.core.engine.stage import StageRun
 from osiris.core.engine.state import RunState
 from osiris.core.errors import OsirisError, RunCancelledError
@@ -56,7 +57,7 @@ class StageAttempts:
         self._woken = woken = threading.Event()  # before `_stopped` is looked at
 
         def sleep(seconds: float) -> None:
-            woken.wait(seconds)
+            woken.wait(bounded(seconds))
 
         retrying = Retrying(
             retry=retry_if_exception(self._is_worth_another),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from osiris.core.driver import DriverRegistry
+from osiris.core.engine.patience import start_timer
 from osiris.core.planning import PlannedStep
 
 __all__ = ["StageDrivers", "close_driver"]
@@ -57,9 +57,7 @@ def _limited(step: PlannedStep, expired: Callable[[PlannedStep], None]) -> Itera
     if step.policy.timeout is None:
         yield
         return
-    timer = threading.Timer(step.policy.timeout, expired, [step])
-    timer.daemon = True
-    timer.start()
+    timer = start_timer(step.policy.timeout, expired, step)
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ from osiris.core.engine.attempts import StageAttempts
 from osiris.core.engine.elsewhere import Elsewhere
 from osiris.core.engine.ending import tell_skipped
 from osiris.core.engine.landing import Landing
+from osiris.core.engine.patience import bounded
 from osiris.core.engine.progress import Progress, read_progress
 from osiris.core.engine.report import RunReport, StepReport
 from osiris.core.engine.resources import ResourceSampler
@@ -181,7 +182,7 @@ class _Scheduler:
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
                     return
-                self._for_the_end.wait(left)
+                self._for_the_end.wait(None if left is None else bounded(left))
 
     def _ended(self) -> bool:
         with self._lock:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from osiris.core.cancellation import Cancellation
+from osiris.core.engine.patience import bounded
+from osiris.core.errors import UsageError
 from osiris.core.execution_adapter import RunOptions
 from osiris.core.quick_dataclass import dataclass
 
@@ -43,14 +46,17 @@ class RunSettings:
 
     @classmethod
     def of(cls, context: Any, artifacts_dir: object = None) -> RunSettings:
-        """Read them off a context; ``artifacts_dir`` goes before the context's own."""
+        """Read them off a context; ``artifacts_dir`` goes before the context's own.
+
+        Raises:
+            UsageError: The context's timeout is infinite, or no number at all.
+        """
         base = _path(context, "base_dir") or Path.cwd()
         artifacts = Path(artifacts_dir) if isinstance(artifacts_dir, str | Path) else _path(context, "artifacts_dir")
         session = _path(context, "session_dir") or (artifacts.parent if artifacts else base / ".osiris" / "adhoc")
         environment = getattr(context, "environment", None)
         options = getattr(context, "options", None)
         cancellation = getattr(context, "cancellation", None)
-        timeout = getattr(context, "timeout", None)
         return cls(
             session_id=str(getattr(context, "session_id", "run")),
             session_dir=session,
@@ -60,10 +66,22 @@ class RunSettings:
             environment=environment if isinstance(environment, Mapping) else {},
             options=options if isinstance(options, RunOptions) else RunOptions(),
             cancellation=cancellation if isinstance(cancellation, Cancellation) else Cancellation(),
-            timeout=float(timeout) if isinstance(timeout, int | float) else None,
+            timeout=_timeout(context),
         )
 
 
 def _path(context: Any, name: str) -> Path | None:
     value = getattr(context, name, None)
     return Path(value) if isinstance(value, str | Path) else None
+
+
+def _timeout(context: Any) -> float | None:
+    timeout = getattr(context, "timeout", None)
+    if not isinstance(timeout, int | float):
+        return None
+    if isinstance(timeout, float) and not math.isfinite(timeout):
+        raise UsageError(
+            f"a run's timeout must be a finite number of seconds, but is {timeout}",
+            hint="without one, a run takes as long as it takes: leave it out",
+        )
+    return float(bounded(timeout))

@@ -14,6 +14,7 @@ from osiris.core.dataset import Dataset
 from osiris.core.engine.channel import Channel
 from osiris.core.engine.drivers import close_driver
 from osiris.core.engine.masking import Masking
+from osiris.core.engine.patience import start_timer
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.step_context import EngineStepContext
 from osiris.core.errors import StepError
@@ -87,9 +88,7 @@ class StepRun:
 
     def limit_time(self, seconds: float, expired: Callable[[PlannedStep], None]) -> None:
         """Call ``expired``, from another thread, unless the step is finished in time."""
-        self._timer = threading.Timer(seconds, expired, [self.step])
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = start_timer(seconds, expired, self.step)
 
     def input_stream(self, name: str, dataset: Dataset) -> Dataset:
         """The dataset as this step's input: counted, and noted until it was read to its end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from osiris.core.manifest.report import describe
+from osiris.core.manifest.report import describe, shortened
 
 __all__ = ["TYPES", "ParamType", "as_text", "match", "read", "type_of"]
 
@@ -69,8 +69,7 @@ def read(text: str, kind: ParamType) -> Any:
         number = float(text)
         if abs(number) != float("inf"):
             return number
-    shown = text if len(text) <= 40 else f"{text[:37]}..."
-    raise ValueError(f"must be {_article(kind)}, but is {shown!r}")
+    raise ValueError(f"must be {_article(kind)}, but is {shortened(text)!r}")
 
 
 def _article(kind: str) -> str:

@@ -9,7 +9,7 @@ from typing import NoReturn
 from osiris.core.errors import InvalidPipelineError, ManifestError, Problem
 from osiris.core.manifest.positions import Place, locate
 
-__all__ = ["Path", "Report", "describe", "format_path", "in_order", "suggest"]
+__all__ = ["Path", "Report", "describe", "format_path", "in_order", "shortened", "suggest"]
 
 Path = tuple[str | int, ...]
 
@@ -101,7 +101,7 @@ def describe(value: object) -> str:
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float):
-        return f"the number {value!r}"
+        return f"the number {shortened(repr(value))}"
     if isinstance(value, str):
         return "an empty text" if not value else "a text"
     if isinstance(value, dict):
@@ -109,3 +109,8 @@ def describe(value: object) -> str:
     if isinstance(value, list | tuple):
         return "a list"
     return f"a {type(value).__name__}"
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """``text`` as it is shown in a message: its begin, where it is long."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -8,7 +8,7 @@ from typing import Any
 
 from osiris.core.manifest.params import Given, Params, read_params
 from osiris.core.manifest.references import find_references, parse_input
-from osiris.core.manifest.report import Path, Report, describe, suggest
+from osiris.core.manifest.report import Path, Report, describe, shortened, suggest
 
 __all__ = ["STEP_OPTIONS", "is_step_id", "normalise"]
 
@@ -284,7 +284,7 @@ _FORMS = "${params.name}, ${NAME}, ${NAME:-default} or ${scheme:rest}; $${ stand
 
 
 def _malformed(text: str) -> str:
-    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    shown = shortened(text, 60)
     return f"{shown} is not a reference" if text.endswith("}") else f"{shown} is not closed with }}"
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from osiris.core.manifest.report import describe, suggest
+from osiris.core.manifest.report import describe, shortened, suggest
 from osiris.core.quick_dataclass import dataclass
 
 __all__ = [
@@ -106,8 +106,8 @@ def read_size(value: Any) -> int | None:
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         return None
-    size = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()])
-    return size if size > 0 else None
+    size = float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()]
+    return int(size) if 1 <= size < math.inf else None
 
 
 def read_limits(value: Any, note: Note) -> LimitPolicy:
@@ -228,7 +228,7 @@ def _seconds(value: Any, name: str, path: tuple[str, ...], note: Note, *, least:
         return None
     seconds = math.nan
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = _as_float(value)
     elif isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         seconds = float(match[1]) * _SECONDS[match[2] or "s"]
     if math.isfinite(seconds) and seconds >= least:
@@ -237,5 +237,12 @@ def _seconds(value: Any, name: str, path: tuple[str, ...], note: Note, *, least:
     return None
 
 
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return math.inf
+
+
 def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str | int | float) else describe(value)
+    return shortened(repr(value)) if isinstance(value, str | int | float) else describe(value)
