@@ -11,6 +11,7 @@ from osiris.core.connections import Connections
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import OsirisError, PlanError, PluginBrokenError, Problem
 from osiris.core.manifest import manifest_from_dict, parse_manifest
+from osiris.core.manifest.references import parse
 from osiris.core.planning import make_plan
 from osiris.core.planning.secrets import find_secrets
 
@@ -260,6 +261,29 @@ def test_a_secret_in_clear_is_located_and_never_shown() -> None:
     )
     assert problem.hint == "keep the value in the environment or .env, and write ${PASSWORD} here"
     assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("config", "instead"),
+    [
+        ({"password": "x"}, "${PASSWORD}"),
+        ({"db": {"apiKey": "x"}}, "${API_KEY}"),
+        ({"pwd": "x"}, "${PASSWORD}"),
+        ({"1_password": "x"}, "${SECRET_1_PASSWORD}"),
+        ({"path": "ftp://bob:hunter22@example.com/x.csv"}, "ftp://...:${FTP_PASSWORD}@..."),
+        (
+            {"user": ["a", "postgresql+psycopg://u:p%40@h"]},
+            "postgresql+psycopg://...:${POSTGRESQL_PSYCOPG_PASSWORD}@...",
+        ),
+        ({"url": "redis://:hunter22@${HOST}"}, "redis://:${REDIS_PASSWORD}@..."),
+        ({"home": ["eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYW5vbiJ9.c2lnbmF0dXJlLXg"]}, "${HOME_TOKEN}"),
+        ({"ключ": "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYW5vbiJ9.c2lnbmF0dXJlLXg"}, "${TOKEN}"),
+    ],
+)
+def test_what_is_proposed_instead_is_no_name_that_every_shell_has(config: dict[str, Any], instead: str) -> None:
+    [secret] = find_secrets(config)
+    assert secret.instead == instead
+    assert [reference.kind for reference in parse(instead)] == ["secret"]
 
 
 def test_a_secret_given_as_a_parameter_is_in_clear_too() -> None:

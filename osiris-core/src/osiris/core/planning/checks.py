@@ -13,7 +13,7 @@ from osiris.core.manifest.report import describe, format_path
 from osiris.core.parsing import read_requirement
 from osiris.core.planning.findings import Findings
 from osiris.core.planning.models import Mismatch, check_model, load_model
-from osiris.core.planning.secrets import find_secrets
+from osiris.core.planning.secrets import Secret, find_secrets
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -83,8 +83,8 @@ def check_params(manifest: Manifest, findings: Findings) -> None:
 
 
 def _check_param(name: str, value: Any, path: Path, findings: Findings) -> None:
-    if any(find_secrets({name: value})):
-        hint = f"write ${{{_variable(name)}}} where it is used, and keep the value in the environment or .env"
+    for secret in find_secrets({name: value}):
+        hint = f"write {secret.instead} where it is used, and keep the value in the environment or .env"
         findings.note("plan.secret_in_clear", f"{format_path(path)} {_IN_CLEAR}", path, hint)
 
 
@@ -125,8 +125,9 @@ class _Checker:
 
     def check(self, step: Mapping[str, Any], path: Path) -> None:
         for key in ("config", "inputs"):
-            for place in find_secrets(step[key], (*path, key)):
-                self.findings.note("plan.secret_in_clear", f"{format_path(place)} {_IN_CLEAR}", place, _hide(place))
+            for secret in find_secrets(step[key], (*path, key)):
+                message = f"{format_path(secret.path)} {_IN_CLEAR}"
+                self.findings.note("plan.secret_in_clear", message, secret.path, _hide(secret))
         spec = self.specs.get(step["driver"])
         if spec is None:
             return
@@ -175,8 +176,9 @@ class _Checker:
                 self.note_in_file(connection, "plan.connection", mismatch)
         if name not in self.searched:
             self.searched.add(name)
-            for place in find_secrets(connection.values):
-                mismatch = Mismatch(path=place, message=f"{format_path(place)} {_IN_CLEAR}", hint=_hide(place))
+            for secret in find_secrets(connection.values):
+                message = f"{format_path(secret.path)} {_IN_CLEAR}"
+                mismatch = Mismatch(path=secret.path, message=message, hint=_hide(secret))
                 self.note_in_file(connection, "plan.secret_in_clear", mismatch)
 
     def connection_mismatches(self, values: Mapping[str, Any], spec: DriverSpec, path: Path) -> list[Mismatch]:
@@ -224,10 +226,5 @@ class _Checker:
 _IN_CLEAR = "holds a secret in clear"
 
 
-def _hide(path: Path) -> str:
-    name = next((part for part in reversed(path) if isinstance(part, str)), "secret")
-    return f"keep the value in the environment or .env, and write ${{{_variable(name)}}} here"
-
-
-def _variable(name: str) -> str:
-    return "".join(char if char.isalnum() and char.isascii() else "_" for char in name).upper()
+def _hide(secret: Secret) -> str:
+    return f"keep the value in the environment or .env, and write {secret.instead} here"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from osiris.core.manifest.references import parse
 
-__all__ = ["find_secrets"]
+__all__ = ["Secret", "find_secrets"]
 
 _NAMES = (
     "password",
@@ -28,12 +28,20 @@ _NAMES = (
 )
 _SECRET_NAME = re.compile(rf"(?:.*_)?(?:{'|'.join(_NAMES)})")
 _EVEN_AS_NUMBER = re.compile(r"(?:.*_)?(?:password|passwd|passphrase|pwd)")
-_CREDENTIALS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@")
+_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/:@]*):[^\s/@]+@")
+_SHELLS_OWN = frozenset({"PWD"})  # a secret's name, and in every environment another value
 _WEB_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")
 
 
-def find_secrets(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The path of every secret that stands in ``value`` itself and not as a ``${reference}``."""
+class Secret(NamedTuple):
+    """Where a secret stands, and what could stand there instead: a reference, whose name is only a proposal."""
+
+    path: tuple[str | int, ...]
+    instead: str
+
+
+def find_secrets(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Secret]:
+    """Every secret that stands in ``value`` itself and not as a ``${reference}``."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from find_secrets(item, (*path, key))
@@ -41,7 +49,7 @@ def find_secrets(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple
         for index, item in enumerate(value):
             yield from find_secrets(item, (*path, index))
     elif path and _is_secret(str(path[-1]), value):
-        yield path
+        yield Secret(path, _instead(path, value))
 
 
 def _is_secret(name: str, value: Any) -> bool:
@@ -68,3 +76,24 @@ def _without_references(text: str) -> str:
     for reference in reversed(parse(text)):
         text = text[: reference.start] + text[reference.start + len(reference.text) :]
     return text
+
+
+def _instead(path: tuple[str | int, ...], value: Any) -> str:
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    if _names_secret(name):
+        return _reference(_snake(name))
+    url = _CREDENTIALS.search(_without_references(str(value)))
+    if url is None:
+        return _reference(f"{_snake(name)}_token")
+    # The rest of the URL is not shown: a user's name may be a token, too.
+    user = "..." if url[2] else ""
+    return f"{url[1]}://{user}:{_reference(f'{url[1]}_password')}@..."
+
+
+def _reference(name: str) -> str:
+    variable = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
+    if variable in _SHELLS_OWN:
+        variable = "PASSWORD"
+    elif not variable[:1].isalpha():
+        variable = f"SECRET_{variable}".rstrip("_")
+    return f"${{{variable}}}"
