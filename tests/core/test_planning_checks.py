@@ -33,6 +33,7 @@ class Config(BaseModel):
     columns_types: dict[str, str] = Field(default_factory=dict, alias="types")
     query: str | None = None
     table: str | None = None
+    header: bool | int | None = None
 
     @model_validator(mode="after")
     def one_source(self) -> "Config":
@@ -90,6 +91,8 @@ def problems(config: str, driver: str = "x.y", connections: Connections | None =
         ("{path: a, limti: 5}", 21, "x.y: unknown option 'limti'", "did you mean limit?"),
         ("{path: a, type: {}}", 21, "x.y: unknown option 'type'", "did you mean types?"),
         ("{path: a, limit: many}", 28, "x.y: limit: should be a valid integer", None),
+        ("{path: a, limit: true}", 28, "x.y: limit: should be a valid integer, but is the boolean true", None),
+        ("{path: a, options: {width: false}}", 38, "x.y: width: should be a valid integer, but is the boolean", None),
         ("{path: [a]}", 18, "x.y: path: should be a valid string, but is a list", None),
         ("{path: a, columns: 5}", 30, "x.y: columns: should be a valid string", None),
         ("{path: a, columns: [b, 5]}", 34, "x.y: columns: should be a valid string", None),
@@ -114,6 +117,7 @@ def test_all_mistakes_of_a_config_are_reported() -> None:
     [
         "{path: a, limit: 5, types: {id: int}}",
         '{path: a, limit: "5"}',
+        "{path: a, header: true}",
         '{path: a, limit: "${LIMIT}"}',
         '{path: a, columns: ["${A}", b]}',
         '{path: a, options: {quoting: "${Q}", width: "${W:-2}"}}',

@@ -55,16 +55,34 @@ def load_model(place: str) -> type[BaseModel]:
 
 
 def check_model(model: type[BaseModel], value: Mapping[str, Any]) -> list[Mismatch]:
-    """What is wrong with ``value``; nothing where that hangs on a secret whose value is not known yet."""
+    """What is wrong with ``value``; nothing where that hangs on a secret whose value is not known yet.
+
+    A boolean is no number, though models that are not strict take it for 0 or 1; a field that is to take both is
+    ``bool | int``.
+    """
+    details = _validate(model, value)
+    if _has_boolean(value):
+        known = {detail["loc"] for detail in details}
+        strictly = _validate(model, value, strict=True)
+        details += [detail for detail in strictly if isinstance(detail["input"], bool) and detail["loc"] not in known]
+    return list(_collect(model, value, details))
+
+
+def _validate(model: type[BaseModel], value: Mapping[str, Any], *, strict: bool | None = None) -> list[ErrorDetails]:
     from pydantic import ValidationError
 
     try:
         with without_pydantic_plugins():
-            model.model_validate(value)
+            model.model_validate(value, strict=strict)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        return list(_collect(model, value, details))
+        return error.errors(include_url=False)
     return []
+
+
+def _has_boolean(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_boolean, value.values()))
+    return any(map(_has_boolean, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
 
 
 def _collect(model: type[BaseModel], value: Mapping[str, Any], details: list[ErrorDetails]) -> Iterator[Mismatch]:
