@@ -159,6 +159,13 @@ def test_a_writer_has_no_output() -> None:
     assert (problem.code, problem.line, problem.column) == ("plan.no_output", 5, 38)
 
 
+@pytest.mark.parametrize("driver", ["x.writer", "x.transform"])
+def test_a_step_that_uses_its_own_output(driver: str) -> None:
+    [problem] = problems(f'- {{id: w, driver: {driver}, inputs: {{df: "${{w.df}}"}}}}\n')
+    assert (problem.code, problem.line, problem.column) == ("plan.cycle", 3, 17 + len(driver) + 17)
+    assert problem.message == "step 'w' uses its own output: ${w.df}"
+
+
 def test_every_cycle_is_shown_as_its_path() -> None:
     steps = """\
 - {id: a, driver: mine, inputs: {df: "${c}"}}

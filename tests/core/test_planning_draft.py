@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from osiris.core.errors import ManifestError
 from osiris.core.manifest import parse_manifest
 from osiris.core.planning import with_plan_problems
 
 Register = Callable[..., None]
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    path: str
+    limit: int | None = None
+    query: str | None = None
+    table: str | None = None
+
+    @model_validator(mode="after")
+    def one_source(self) -> Options:
+        if self.query and self.table:
+            raise ValueError("give query or table, not both")
+        return self
 
 
 class Nothing:
@@ -22,6 +37,7 @@ class Nothing:
 def drivers(register: Register) -> None:
     register("test.source", Nothing(), role="extractor", max_inputs=0)
     register("test.sink", Nothing(), role="writer", outputs=(), input_names=("df",), max_inputs=1)
+    register("test.model", Nothing(), config_model=f"{__name__}:Options")
 
 
 def report(text: str) -> list[tuple[int | None, str]]:
@@ -84,6 +100,74 @@ steps:
   - {id: a, driver: test.source, needs: [a]}
 """
     assert report(text) == [(4, "manifest.duplicate_step")]
+
+
+def test_what_hangs_on_an_id_that_is_there_twice_is_not_told() -> None:
+    text = """\
+version: "1.0.0"
+steps:
+  - {id: a, driver: test.sink}
+  - {id: a, driver: test.source}
+  - {id: b, driver: test.sink, inputs: {df: "${a.df}"}, needs: [c]}
+  - {id: c, driver: test.source, needs: [b, d]}
+"""
+    assert report(text) == [(4, "manifest.duplicate_step"), (5, "plan.cycle"), (6, "plan.unknown_step")]
+
+
+def test_an_id_that_cannot_be_read_may_be_the_one_that_is_meant() -> None:
+    text = """\
+version: "1.0.0"
+steps:
+  - {id: my source, driver: test.source, needs: [other]}
+  - {id: b, driver: test.sink, inputs: {df: "${source.df}", left: 1}, needs: [my source, other]}
+"""
+    assert report(text) == [
+        (3, "manifest.step_id"),
+        (3, "plan.unknown_step"),
+        (4, "plan.unknown_step"),
+        (4, "plan.unknown_input"),
+        (4, "plan.unknown_step"),
+    ]
+
+
+def test_a_broken_parameter_hides_only_what_hangs_on_it() -> None:
+    text = """\
+version: "1.0.0"
+params:
+  a: {type: intger, default: 3}
+  b: {type: string, default: 3}
+steps:
+  - {id: r, driver: test.model, config: {pth: x, limit: "${params.a}"}, timeout: "${params.b}", retry: -1}
+  - {id: s, driver: test.model, config: {path: x, query: "${params.b}", table: t}}
+  - {id: t, driver: "${params.b}", inputs: {df: "${params.a}"}, needs: ["${params.b}"]}
+limits: {time: "${params.b}", memory: much}
+"""
+    assert report(text) == [
+        (3, "manifest.wrong_type"),
+        (4, "manifest.param"),
+        (6, "plan.config"),
+        (6, "plan.config"),
+        (6, "plan.policy"),
+        (9, "plan.policy"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "limit"),
+    [
+        ("{}", "9" * 5000),
+        (f"{{n: {'9' * 5000}}}", '"${params.n}"'),
+        (f"{{n: {{default: {'9' * 5000}}}}}", '"${params.n}"'),
+    ],
+)
+def test_a_number_that_cannot_be_read_is_told_once(params: str, limit: str) -> None:
+    text = f"""\
+version: "1.0.0"
+params: {params}
+steps: [{{id: r, driver: test.model, config: {{path: x, limit: {limit}, limti: 5}}}}]
+"""
+    codes = [code for _, code in report(text)]
+    assert codes == ["manifest.number", "plan.config"]
 
 
 def test_what_is_no_manifest_at_all_stays_as_it_is() -> None:

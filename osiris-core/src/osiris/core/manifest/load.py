@@ -155,7 +155,7 @@ def _decode(data: bytes, file: str) -> str:
 def _parse(text: str, content: bytes, *, source: str, file: Path | None, given: Given) -> Manifest:
     document = compose(text.removeprefix("\ufeff"), source)
     report = Report(source, document.place)
-    report.problems.extend(document.problems)
+    report.take(document.problems)
     if document.value is None:
         problem = Problem(
             code="manifest.empty",

@@ -204,7 +204,7 @@ def _declare(name: str, raw: Any, report: Report) -> Param | None:
         report.add("manifest.param", f"{name!r} cannot be the name of a parameter", path, hint, at_key=True)
     if isinstance(raw, list):
         report.add("manifest.wrong_type", "a parameter is a number, a text or a boolean, not a list", path)
-    if len(report.problems) > before:
+    if len(report.problems) > before or report.is_unreadable(path) or report.is_unreadable((*path, "default")):
         return None
     declaration = raw if isinstance(raw, dict) else {"default": raw}
     for key in declaration:
@@ -221,7 +221,8 @@ def _described(name: str, raw: dict[str, Any], path: Path, report: Report) -> Pa
     if kind is None:
         kind = type_of(default)
     if kind not in TYPES:
-        hint = f"one of {', '.join(TYPES)}"
+        near = suggest(kind, TYPES) if isinstance(kind, str) else None
+        hint = f"did you mean {near}?" if near else f"one of {', '.join(TYPES)}"
         key = "type" if "type" in raw else "default"
         report.add("manifest.wrong_type", f"parameter {name!r} cannot be of this type", (*path, key), hint)
         return None

@@ -8,11 +8,13 @@ always text, as written. What could surprise is refused: duplicate keys, tags, `
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
 from osiris.core.errors import ManifestError, Problem
+from osiris.core.manifest.paths import format_path
 from osiris.core.manifest.scalars import resolve_plain
 from osiris.core.manifest.syntax import refuse_control_characters, syntax_error
 
@@ -160,15 +162,18 @@ class _Composer:
         try:
             value = resolve_plain(text)
         except ValueError as error:
-            self.note(event, "manifest.number", f"{_short(text)} {error}", "write it in quotes if it is a text")
+            hint = "write it in quotes if it is a text"
+            self.note_here(event, "manifest.number", f"{_short(text)} {error}", hint)
             return text
         if tag is None:
             return value
         wanted = _TAGGED.get(tag)
         if wanted is None:
-            self.note(event, "manifest.tag", f"the tag {tag} is not understood", "remove it")
+            self.note_here(event, "manifest.tag", f"the tag {tag} is not understood", "remove it")
         elif type(value) not in wanted:
-            self.note(event, "manifest.tag", f"{_short(text)} is not a {tag.removeprefix(_CORE)}")
+            self.note_here(
+                event, "manifest.tag", f"{_short(text)} is not a {tag.removeprefix(_CORE)}", "remove the tag"
+            )
         return value
 
     def start(self, event: Any) -> None:
@@ -260,6 +265,12 @@ class _Composer:
 
     def note(self, event: Any, code: str, message: str, hint: str | None = None) -> None:
         self.note_at(*_mark(event), code, message, hint)
+
+    def note_here(self, event: Any, code: str, message: str, hint: str) -> None:
+        """A mistake in the scalar that is being read, with its path, so that nobody judges the value a second time."""
+        self.note(event, code, message, hint)
+        path = [len(frame.value) if frame.key is None else frame.key[0] for frame in self.stack]
+        self.problems[-1] = replace(self.problems[-1], path=format_path(path))
 
     def note_at(self, line: int, column: int, code: str, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(code=code, message=message, hint=hint, file=self.file, line=line, column=column))

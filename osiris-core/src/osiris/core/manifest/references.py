@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from osiris.core.quick_dataclass import dataclass
 
-__all__ = ["Reference", "find_references", "has_secret", "parse", "parse_input", "unescape"]
+__all__ = ["Reference", "find_references", "has_param", "has_secret", "parse", "parse_input", "unescape"]
 
 Kind = Literal["param", "step", "secret", "invalid"]
 
@@ -95,6 +95,11 @@ def find_references(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tu
 def has_secret(value: Any) -> bool:
     """Whether the value is not known before a run: it holds a secret's reference, or a parameter without value."""
     return any(reference.kind in ("secret", "param") for _, reference in find_references(value))
+
+
+def has_param(value: Any) -> bool:
+    """Whether the value holds a parameter that has no value."""
+    return any(reference.kind == "param" for _, reference in find_references(value))
 
 
 def unescape(value: Any) -> Any:

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from osiris.core.errors import InvalidPipelineError, ManifestError, Problem
+from osiris.core.manifest.paths import Path, format_path
 from osiris.core.manifest.positions import Place, locate
 
 __all__ = ["Path", "Report", "describe", "format_path", "in_order", "shortened", "suggest"]
 
-Path = tuple[str | int, ...]
-
+_UNREADABLE = ("manifest.number", "manifest.tag")
 _MAX_CANDIDATES = 500  # difflib compares with each one; a guess is not worth seconds
 
 
@@ -32,6 +32,7 @@ class Report:
         self.place = place
         self.moved: dict[Path, Path] = {}
         self.problems: list[Problem] = []
+        self._unreadable: set[str] = set()
 
     def is_moved(self, path: Path) -> bool:
         """Whether a translation put there what the text has elsewhere."""
@@ -39,7 +40,18 @@ class Report:
 
     def add(self, code: str, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> None:
         """Note a mistake at ``path``; ``at_key`` points at the key itself, not at its value."""
-        self.problems.append(self.problem(code, message, path, hint, at_key=at_key))
+        problem = self.problem(code, message, path, hint, at_key=at_key)
+        if at_key or problem.path not in self._unreadable:
+            self.problems.append(problem)
+
+    def take(self, problems: Sequence[Problem]) -> None:
+        """Note what was found while the text was read; what cannot be read is not judged a second time."""
+        self.problems.extend(problems)
+        self._unreadable.update(problem.path for problem in problems if problem.code in _UNREADABLE)
+
+    def is_unreadable(self, path: Path) -> bool:
+        """Whether the text has at ``path`` what could not be read."""
+        return bool(self._unreadable) and format_path(path) in self._unreadable
 
     def problem(self, code: str, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> Problem:
         """A problem at ``path`` with file, line and column filled in, not noted."""
@@ -69,17 +81,6 @@ class Report:
 def in_order(problems: Sequence[Problem]) -> list[Problem]:
     """The problems by file, line and column; those without a place first, in the order they were found."""
     return sorted(problems, key=lambda problem: (problem.file or "", problem.line or 0, problem.column or 0))
-
-
-def format_path(path: Path) -> str:
-    """``steps[2].config.limit``."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f".{part}" if text else part
-    return text
 
 
 def suggest(word: str, known: Collection[str]) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from osiris.core.driver import DriverRegistry
 from osiris.core.errors import ManifestError, Problem
 from osiris.core.manifest.report import in_order
@@ -12,10 +10,16 @@ from osiris.core.planning.planner import DriverSource, examine
 
 __all__ = ["with_plan_problems"]
 
-_STEP = re.compile(r"steps\[\d+\]")
-# Mistakes that leave the rest of their step readable.
-_HARMLESS = frozenset({"manifest.unknown_key", "manifest.oml_option", "manifest.oml_needs", "manifest.duplicate_step"})
-_OF_IDS = frozenset({"manifest.duplicate_step", "manifest.step_id", "manifest.missing_key"})
+_HARMLESS = frozenset(
+    {
+        "manifest.unknown_key",
+        "manifest.oml_option",
+        "manifest.oml_needs",
+        "manifest.duplicate_step",
+        "manifest.duplicate_key",
+    }
+)
+"""Mistakes beside values that are as they should be."""
 
 
 def with_plan_problems(
@@ -47,16 +51,8 @@ def with_plan_problems(
 
 def _stands(found: Problem, known: tuple[Problem, ...]) -> bool:
     """Whether a problem is one of its own, not an echo of a value that could not be read."""
-    codes = {problem.code for problem in known}
-    if found.code == "plan.cycle" and codes & _OF_IDS:
-        return False
-    if found.code == "plan.config" and any(problem.path.startswith("params") for problem in known):
-        return False
-    step = _STEP.match(found.path)
-    spoilt = {_step_of(problem) for problem in known if problem.code not in _HARMLESS}
-    return step is None or step.group() not in spoilt
+    return not any(_is_in(found.path, problem.path) for problem in known if problem.code not in _HARMLESS)
 
 
-def _step_of(problem: Problem) -> str | None:
-    step = _STEP.match(problem.path)
-    return step.group() if step else None
+def _is_in(path: str, place: str) -> bool:
+    return bool(place) and (path == place or path.startswith((f"{place}.", f"{place}[")))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from osiris.core.errors import OsirisError, PlanError, PluginError, Problem
 from osiris.core.manifest.model import Manifest
+from osiris.core.manifest.references import has_param
 from osiris.core.manifest.report import in_order
 
 __all__ = ["Findings"]
@@ -26,11 +30,15 @@ class Findings:
         self._plugin_errors: dict[Problem, PluginError] = {}
 
     def note(self, code: str, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> None:
-        """A mistake at ``path`` of the manifest."""
+        """A mistake at ``path`` of the manifest; none where the value is a parameter's that is not known."""
+        if not at_key and self._is_unknown(path):
+            return
         self.problems.append(self.manifest.problem(code, message, path, hint, at_key=at_key))
 
     def blame(self, error: OsirisError, path: Path) -> None:
         """Something that ``path`` asked for and that failed: its code, message and hint."""
+        if self._is_unknown(path):
+            return
         problem = self.manifest.problem(error.code, error.message, path, error.hint)
         self.problems.append(problem)
         if isinstance(error, PluginError):
@@ -39,6 +47,17 @@ class Findings:
     def add(self, problem: Problem) -> None:
         """A problem from elsewhere, by its severity."""
         (self.warnings if problem.severity == "warning" else self.problems).append(problem)
+
+    def _is_unknown(self, path: Path) -> bool:
+        value: Any = self.manifest
+        for part in path:
+            if isinstance(value, Mapping) and part in value:
+                value = value[str(part)]
+            elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return False
+        return isinstance(value, str) and has_param(value)
 
     def stop_if_wrong(self) -> None:
         """Raise where there is a mistake.

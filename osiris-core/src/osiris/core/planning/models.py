@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 from osiris.core.errors import PluginBrokenError
-from osiris.core.manifest.references import has_secret
+from osiris.core.manifest.references import has_param, has_secret
 from osiris.core.manifest.report import describe, suggest
 from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
 from osiris.core.quick_dataclass import dataclass
@@ -93,7 +93,7 @@ def _collect(model: type[BaseModel], value: Mapping[str, Any], details: list[Err
             yield _unknown(model, path)
         elif detail["type"] == "missing":
             yield Mismatch(path=path, message=f"option {str(detail['loc'][-1])!r} is missing", hint="add it")
-        elif not (path and has_secret(found)):
+        elif not (has_secret(found) if path else has_param(found)):
             mismatch = Mismatch(path=path, message=_in_words(detail, path, found), hint=_hint(detail, found))
             unfit.setdefault(path, []).append(mismatch)
     for path, mismatches in unfit.items():

@@ -151,7 +151,7 @@ def _masks(
     spec = specs.get(step["driver"])
     if spec is not None and not spec.outputs:
         hint = "mask the output of a step before it"
-        note(f"step {step['id']!r} ({spec.name}) only writes: it has no output to mask", ("mask",), hint)
+        note(f"{spec.name} only writes: it has no output to mask", ("mask",), hint)
     return read_masks(step["mask"], note)
 
 

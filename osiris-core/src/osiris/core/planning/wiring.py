@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -10,6 +11,7 @@ from osiris.core.driver import DriverSpec
 from osiris.core.manifest.model import Manifest
 from osiris.core.manifest.references import Reference, parse_input, unescape
 from osiris.core.manifest.report import suggest
+from osiris.core.manifest.schema import is_step_id
 from osiris.core.planning.findings import Findings
 from osiris.core.planning.plan import Edge
 from osiris.core.quick_dataclass import dataclass
@@ -54,6 +56,10 @@ class _Wirer:
         self.specs = specs
         self.findings = findings
         self.by_id = {step["id"]: step for step in manifest["steps"]}
+        ids = Counter(step["id"] for step in manifest["steps"])
+        self.ambiguous = frozenset(step_id for step_id, count in ids.items() if count > 1)
+        """Ids that stand twice in a draft: nobody knows which one is meant."""
+        self.refused = frozenset(_refused_ids(manifest)) if "" in ids else frozenset()
         self.wiring = Wiring()
 
     def wire(self) -> Wiring:
@@ -64,7 +70,7 @@ class _Wirer:
                 reference = parse_input(value) if isinstance(value, str) else None
                 if reference is None:
                     values[name] = unescape(value)
-                elif self.exists(reference, index, name):
+                elif reference.name not in self.ambiguous and self.exists(reference, index, name):
                     edges[name] = Edge(
                         producer=reference.name,
                         output=reference.output,
@@ -81,9 +87,15 @@ class _Wirer:
     def exists(self, reference: Reference, index: int, name: str) -> bool:
         path = ("steps", index, "inputs", name)
         producer = self.by_id.get(reference.name)
+        if reference.name in self.refused:
+            return False
         if producer is None:
             message = f"{reference.text} refers to step {reference.name!r}, which does not exist"
             self.findings.note("plan.unknown_step", message, path, self.other_step(reference.name))
+            return False
+        if producer is self.manifest["steps"][index]:
+            message = f"step {reference.name!r} uses its own output: {reference.text}"
+            self.findings.note("plan.cycle", message, path, "name another step here")
             return False
         spec = self.specs.get(producer["driver"])
         if spec is None or reference.output in spec.outputs:
@@ -101,6 +113,8 @@ class _Wirer:
     def known_needs(self, step: dict[str, Any], index: int) -> list[str]:
         known = []
         for place, need in enumerate(step["needs"]):
+            if need in self.ambiguous or need in self.refused:
+                continue
             if need in self.by_id:
                 known.append(need)
             else:
@@ -154,3 +168,11 @@ class _Wirer:
 
 def _inputs(count: int) -> str:
     return "1 input" if count == 1 else f"{count} inputs"
+
+
+def _refused_ids(manifest: Manifest) -> Iterator[str]:
+    """What stands in a draft where an id should: a step that is called so is there, though it may not be."""
+    steps = manifest.origin.document.get("steps")
+    for step in steps if isinstance(steps, list) else ():
+        if isinstance(step, Mapping) and isinstance(step.get("id"), str) and not is_step_id(step["id"]):
+            yield step["id"]
