@@ -84,21 +84,35 @@ def problems(config: str, driver: str = "x.y", connections: Connections | None =
     return []
 
 
+ASK = "'osiris drivers show x.y' tells what may stand there"
+
+
 @pytest.mark.parametrize(
     ("config", "column", "message", "hint"),
     [
         ("{}", 3, "x.y: option 'path' is missing", "add it"),
         ("{path: a, limti: 5}", 21, "x.y: unknown option 'limti'", "did you mean limit?"),
         ("{path: a, type: {}}", 21, "x.y: unknown option 'type'", "did you mean types?"),
-        ("{path: a, limit: many}", 28, "x.y: limit: should be a valid integer", None),
-        ("{path: a, limit: true}", 28, "x.y: limit: should be a valid integer, but is the boolean true", None),
-        ("{path: a, options: {width: false}}", 38, "x.y: width: should be a valid integer, but is the boolean", None),
-        ("{path: [a]}", 18, "x.y: path: should be a valid string, but is a list", None),
-        ("{path: a, columns: 5}", 30, "x.y: columns: should be a valid string", None),
-        ("{path: a, columns: [b, 5]}", 34, "x.y: columns: should be a valid string", None),
+        ("{path: a, limit: many}", 28, "x.y: limit: should be a valid integer", "write a number, as 100"),
+        (
+            "{path: a, limit: true}",
+            28,
+            "x.y: limit: should be a valid integer, but is the boolean true",
+            "write a number, as 100",
+        ),
+        (
+            "{path: a, options: {width: false}}",
+            38,
+            "x.y: width: should be a valid integer, but is the boolean",
+            "write a number, as 100",
+        ),
+        ("{path: [a]}", 18, "x.y: path: should be a valid string, but is a list", "write one text, without brackets"),
+        ("{path: a, columns: 5}", 30, "x.y: columns: should be a valid string", "put it in quotes"),
+        ("{path: a, columns: [b, 5]}", 34, "x.y: columns: should be a valid string", "put it in quotes"),
         ("{path: a, options: {widht: 5}}", 31, "x.y: unknown option 'widht'", "did you mean width?"),
         ("{path: a, options: {quoting: al}}", 40, "x.y: quoting: should be 'all' or 'minimal'", "did you mean all?"),
-        ("{path: a, query: q, table: t}", 3, "x.y: give query or table, not both", None),
+        ("{path: a, columns: {b: 1}}", 30, "x.y: columns: should be a valid string", ASK),
+        ("{path: a, query: q, table: t}", 3, "x.y: give query or table, not both", ASK),
     ],
 )
 def test_configs_that_do_not_fit_their_model(config: str, column: int, message: str, hint: str | None) -> None:
@@ -265,6 +279,12 @@ def test_a_secret_in_clear_is_located_and_never_shown() -> None:
     )
     assert problem.hint == "keep the value in the environment or .env, and write ${PASSWORD} here"
     assert "hunter2" not in str(problem)
+
+
+def test_a_secret_of_a_wrong_type_is_not_shown_either() -> None:
+    found = problems("{path: a, password: 31337}")
+    assert [problem.code for problem in found] == ["plan.secret_in_clear", "plan.config"]
+    assert "31337" not in str(found)
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,33 @@ steps: [{{id: r, driver: test.model, config: {{path: x, limit: {limit}, limti: 5
 
 def test_what_is_no_manifest_at_all_stays_as_it_is() -> None:
     assert report("- 1\n- 2\n") == [(1, "manifest.not_a_mapping")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: '1.0.0\nsteps: []",
+        "version: '1.0.0'\nsteps: [}",
+        "version: 1\nname: 5\nname: [x]\ndescription: {}\nrequires: 5\nsteps: text",
+        "version: 1\nname: {}\nparams: [a]\nprofiles: {p: {params: 5}}\nsteps: []",
+        "version: 1\ndefaults: 5\nparams: {a: [1], b: {enum: 5}, c: {required: 5}, d: {type: string, default: 5}}",
+        "version: 1\nparams: {a: {enum: [x], default: y}}\nprofiles: {p: {params: {a: z}}}\nsteps: [5]",
+        "version: 1\nsteps: [{id: 5, driver: test.model, config: text, inputs: [a], needs: a, retry: -1}]",
+        "version: 1\nsteps: [{id: {}, driver: test.model, config: {path: [x]}, needs: [5], on_error: ignore}]",
+        "version: 1\nsteps: [{id: a, driver: test.model, config: {path: {}, query: q, table: t}, checkpoint: 5}]",
+        "version: 1\nsteps: [{id: a, driver: test.model, config: {path: a, query: q, table: t}, timeout: -1}]",
+        "version: 1\nbreaker: {failures: 0, pause: -1, x: 1}\nlimits: {memory: x, x: 1}\nsteps: []",
+        "version: 1\nsteps: [{id: a, driver: test.model, retry: {attempts: 0, backoff: 0, on: 5, x: 1}}]",
+        "version: 1\nsteps: [{id: a, driver: test.model, mask: {columns: [5], method: partial, first: -1}}]",
+        f"version: 1\nsteps: {'[' * 101}{']' * 101}",
+        "version: *v\nsteps: []",
+        "version: &v [*v]\nsteps: []",
+        "version: 1\n<<: text\nsteps: [{id: a, driver: !x y, config: {n: !!int x, m: 1e999}}]",
+        "oml_version: 0.1.0\nsteps: [{id: a, component: x, mode: sideways}, {id: b, component: y, mode: load}]",
+    ],
+)
+def test_every_mistake_comes_with_what_to_do(text: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(f"oops: 1\n{text}")
+    found = with_plan_problems(caught.value).problems
+    assert [problem.message for problem in found if not problem.hint] == []

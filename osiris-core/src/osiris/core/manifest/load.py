@@ -201,7 +201,7 @@ class _Copy:
             limit = f"nested more than {MAX_DEPTH} levels deep"
             if depth <= MAX_DEPTH:
                 limit = f"more than {MAX_NODES:,} values"
-            self.report.add("manifest.too_deep", limit, path[:5])
+            self.report.add("manifest.too_deep", limit, path[:5], "large data belongs into a file that a step reads")
             self.report.stop()
         if value is None or isinstance(value, bool):
             return value
@@ -223,7 +223,7 @@ class _Copy:
 
     def key(self, key: Any, path: tuple[str | int, ...]) -> str:
         if not isinstance(key, str):
-            self.report.add("manifest.wrong_type", f"a key must be a text, but is {describe(key)}", path)
+            self.report.add("manifest.wrong_type", f"a key must be a text, but is {describe(key)}", path, "as text")
         return self.text(str(key), path)
 
     def text(self, value: str, path: tuple[str | int, ...]) -> str:
@@ -231,5 +231,7 @@ class _Copy:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                self.report.add("manifest.encoding", "the text holds half a surrogate pair", path)
+                self.report.add(
+                    "manifest.encoding", "the text holds half a surrogate pair", path, "it was cut: take the whole text"
+                )
         return str.__str__(value)  # of an Enum of texts the text, not the member's name

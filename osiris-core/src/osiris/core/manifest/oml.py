@@ -158,12 +158,13 @@ class _Steps:
     def check_mode(self, raw: dict[str, Any], path: Path) -> None:
         mode, component = raw.get("mode", "read"), str(raw.get("component", ""))
         place = (*path, "mode")
+        right = _MODE_OF.get(component.rpartition(".")[2].rpartition("_")[2])
         if not isinstance(mode, str) or mode not in MODES:
             message = f"mode must be {', '.join(MODES)}, but is {describe(raw['mode'])}"
-            meant = _OLD_MODES.get(mode) if isinstance(mode, str) else None
-            self.report.add("manifest.wrong_type", message, place, f"did you mean {meant}?" if meant else None)
+            meant = (_OLD_MODES.get(mode) or suggest(mode, MODES) or right) if isinstance(mode, str) else right
+            hint = f"did you mean {meant}?" if meant else "read: data comes in here; write: it goes out here"
+            self.report.add("manifest.wrong_type", message, place, hint)
             return
-        right = _MODE_OF.get(component.rpartition(".")[2].rpartition("_")[2])
         if "mode" in raw and right not in (None, mode):
             message = f"{component} does not {mode}: its mode is {right}"
             self.report.add("manifest.wrong_type", message, place, f"write mode: {right}")

@@ -86,9 +86,12 @@ class Param:
             converted = self.convert(value)
         except ValueError as error:
             message = f"parameter {self.name!r}: the value of {origin} {error}"
-            hint = (
-                None if self.type == "string" else f"if it may be, declare another type: {self.name}: {{type: string}}"
-            )
+            hint = f"if it may be, declare another type: {self.name}: {{type: string}}"
+            if self.choices:
+                near = suggest(as_text(value), [as_text(choice) for choice in self.choices])
+                hint = f"did you mean {near}?" if near else "or add it to the parameter's enum"
+            elif self.type == "string":
+                hint = "put it in quotes"
             report.add("manifest.param_value", message, path, hint, at_key=True)
             return
         if _plain(converted, path, report):
@@ -159,7 +162,8 @@ class Params:
         kept = [reference.text for reference in references if reference.kind != "param"]
         if [reference.text for reference in parse(filled)] != kept:
             # A value that ends in `$` before a `{` would make, or break, a reference that nobody wrote.
-            report.add("manifest.reference", "the parameter's value and the text around it read as a reference", path)
+            message = "the parameter's value and the text around it read as a reference"
+            report.add("manifest.reference", message, path, "leave out the $ or { at the end of one of them")
         return filled
 
 
@@ -174,7 +178,8 @@ def read_params(raw: Any, profiles: Any, given: Given, report: Report) -> Params
     """
     declared: dict[str, Param] = {}
     if raw is not None and not isinstance(raw, dict):
-        report.add("manifest.wrong_type", f"params must be a mapping, but is {describe(raw)}", ("params",))
+        hint = 'as params: {limit: 5, day: "2026-01-31"}'
+        report.add("manifest.wrong_type", f"params must be a mapping, but is {describe(raw)}", ("params",), hint)
         return Params({}, {}, frozenset(given.values))
     for name, declaration in (raw or {}).items():
         param = _declare(name, declaration, report)
@@ -203,7 +208,8 @@ def _declare(name: str, raw: Any, report: Report) -> Param | None:
         hint = "letters, digits, _ and -, not beginning with a digit"
         report.add("manifest.param", f"{name!r} cannot be the name of a parameter", path, hint, at_key=True)
     if isinstance(raw, list):
-        report.add("manifest.wrong_type", "a parameter is a number, a text or a boolean, not a list", path)
+        hint = f'several values: as one text, {name}: "a,b"; allowed values: {name}: {{enum: [...]}}'
+        report.add("manifest.wrong_type", "a parameter is a number, a text or a boolean, not a list", path, hint)
     if len(report.problems) > before or report.is_unreadable(path) or report.is_unreadable((*path, "default")):
         return None
     declaration = raw if isinstance(raw, dict) else {"default": raw}
@@ -228,13 +234,15 @@ def _described(name: str, raw: dict[str, Any], path: Path, report: Report) -> Pa
         return None
     choices = raw.get("enum", raw.get("choices"))
     if choices is not None and not (isinstance(choices, list) and choices):
-        report.add("manifest.wrong_type", "enum must be a list of the allowed values", (*path, "enum"))
+        key = "enum" if "enum" in raw else "choices"
+        report.add(
+            "manifest.wrong_type", f"{key} must be a list of the allowed values", (*path, key), f"as {key}: [dev, prod]"
+        )
         return None
     required = raw.get("required", "default" not in raw)
     if not isinstance(required, bool):
-        report.add(
-            "manifest.wrong_type", f"required must be true or false, but is {describe(required)}", (*path, "required")
-        )
+        message = f"required must be true or false, but is {describe(required)}"
+        report.add("manifest.wrong_type", message, (*path, "required"), "write required: true")
         return None
     if required and "default" in raw:
         report.add("manifest.param", "a parameter with a default is not required", (*path, "required"), "remove one")
@@ -256,7 +264,11 @@ def _with_default(param: Param, default: Any, path: Path, report: Report) -> Par
     try:
         default = param.choose(match(default, param.type))
     except ValueError as error:
-        report.add("manifest.param", f"parameter {param.name!r}: the default {error}", place)
+        hint = "take one of these, or add it to them"
+        if type_of(default) != param.type:
+            known = type_of(default) in TYPES
+            hint = f"write another default, or type: {type_of(default)}" if known else "write another default"
+        report.add("manifest.param", f"parameter {param.name!r}: the default {error}", place, hint)
         return None
     if not _plain(default, place, report):
         return None

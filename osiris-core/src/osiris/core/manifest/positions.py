@@ -183,7 +183,7 @@ class _Composer:
         if event.tag not in (None, "!", f"{_CORE}map" if is_mapping else f"{_CORE}seq"):
             self.note(event, "manifest.tag", f"the tag {event.tag} is not understood", "remove it")
         if len(self.stack) >= MAX_DEPTH:
-            self.stop(event, "manifest.too_deep", f"nested more than {MAX_DEPTH} levels deep")
+            self.stop(event, "manifest.too_deep", f"nested more than {MAX_DEPTH} levels deep", _TOO_MUCH)
         collection: Any = {} if is_mapping else []
         children: Any = {} if is_mapping else []
         self.nodes += 1
@@ -206,16 +206,17 @@ class _Composer:
     def alias(self, event: Any) -> None:
         name = event.anchor
         if name not in self.anchors:
-            self.stop(event, "manifest.yaml", f"*{name} stands for nothing: there is no &{name} before it")
+            self.stop(event, "manifest.yaml", f"*{name} stands for nothing: there is no &{name} before it", _ALIASES)
         anchored = self.anchors[name]
         if anchored is None:
-            self.stop(event, "manifest.alias", f"*{name} is used inside its own &{name}")
+            self.stop(event, "manifest.alias", f"*{name} is used inside its own &{name}", "write its value out")
         self.nodes += anchored.nodes
         if self.nodes > MAX_NODES:
             message = f"written out, the aliases up to *{name} would be more than {MAX_NODES:,} values"
             self.stop(event, "manifest.too_many_values", message, "use fewer aliases")
         if len(self.stack) + anchored.height > MAX_DEPTH:
-            self.stop(event, "manifest.too_deep", f"with *{name}, nested more than {MAX_DEPTH} levels deep")
+            message = f"with *{name}, nested more than {MAX_DEPTH} levels deep"
+            self.stop(event, "manifest.too_deep", message, _TOO_MUCH)
         self.refuse_as_key(event)
         self.attach(anchored.value, anchored.place, anchored.height)
 
@@ -224,6 +225,7 @@ class _Composer:
             problem = Problem(
                 code="manifest.too_many_values",
                 message=f"more than {MAX_NODES:,} values",
+                hint=_TOO_MUCH,
                 file=self.file,
                 line=place[0],
                 column=place[1],
@@ -245,7 +247,8 @@ class _Composer:
             self.merge(frame, value, place, line, column)
         elif key in frame.value:
             first = frame.children[key][0]
-            self.note_at(line, column, "manifest.duplicate_key", f"key {_short(key)} is already set in line {first}")
+            message = f"key {_short(key)} is already set in line {first}"
+            self.note_at(line, column, "manifest.duplicate_key", message, "keep one of the two")
         else:
             frame.value[key] = value
             frame.children[key] = (line, column, place)
@@ -256,14 +259,14 @@ class _Composer:
             if isinstance(source, dict):
                 frame.merged.append((source, source_place[2]))
             else:
-                self.note_at(line, column, "manifest.yaml", "<< takes a mapping, or a list of mappings")
+                self.note_at(line, column, "manifest.yaml", "<< takes a mapping, or a list of mappings", "as <<: *name")
 
     def refuse_as_key(self, event: Any) -> None:
         frame = self.stack[-1] if self.stack else None
         if frame is not None and frame.key is None and isinstance(frame.value, dict):
             self.stop(event, "manifest.yaml", "a key must be a text", "write references and braces in quotes")
 
-    def note(self, event: Any, code: str, message: str, hint: str | None = None) -> None:
+    def note(self, event: Any, code: str, message: str, hint: str) -> None:
         self.note_at(*_mark(event), code, message, hint)
 
     def note_here(self, event: Any, code: str, message: str, hint: str) -> None:
@@ -272,15 +275,17 @@ class _Composer:
         path = [len(frame.value) if frame.key is None else frame.key[0] for frame in self.stack]
         self.problems[-1] = replace(self.problems[-1], path=format_path(path))
 
-    def note_at(self, line: int, column: int, code: str, message: str, hint: str | None = None) -> None:
+    def note_at(self, line: int, column: int, code: str, message: str, hint: str) -> None:
         self.problems.append(Problem(code=code, message=message, hint=hint, file=self.file, line=line, column=column))
 
-    def stop(self, event: Any, code: str, message: str, hint: str | None = None) -> NoReturn:
+    def stop(self, event: Any, code: str, message: str, hint: str) -> NoReturn:
         self.note(event, code, message, hint)
         raise ManifestError(problems=self.problems)
 
 
 _CORE = "tag:yaml.org,2002:"
+_TOO_MUCH = "is this a pipeline? Large data belongs into a file that a step reads"
+_ALIASES = 'put what begins with * into quotes if it is a text, as "*.csv"'
 _TAGGED: dict[str, tuple[type, ...]] = {
     f"{_CORE}int": (int,),
     f"{_CORE}float": (int, float),

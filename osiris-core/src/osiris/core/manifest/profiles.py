@@ -65,8 +65,8 @@ def _values(
             report.add("manifest.unknown_key", f"unknown key {key!r} in a profile", (*path, key), hint, at_key=True)
     params = raw.get("params")
     if params is not None and not isinstance(params, dict):
-        place = (*path, "params")
-        report.add("manifest.wrong_type", f"params must be a mapping, but is {describe(params)}", place)
+        place, hint = (*path, "params"), "as params: {limit: 5}"
+        report.add("manifest.wrong_type", f"params must be a mapping, but is {describe(params)}", place, hint)
         return {}
     found: dict[str, Any] = {}
     for name, value in (params or {}).items():

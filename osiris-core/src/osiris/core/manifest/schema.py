@@ -125,7 +125,9 @@ def _name(raw: dict[str, Any], fallback: str | None, params: Params, report: Rep
     if name is None and "name" not in raw:
         return fallback or "pipeline"
     if not isinstance(name, str) or not name.strip():
-        report.add("manifest.wrong_type", f"name must be a text, but is {describe(name)}", ("name",), _quote(name))
+        report.add(
+            "manifest.wrong_type", f"name must be a text, but is {describe(name)}", ("name",), _quote(name, "name")
+        )
         return "pipeline"
     return name
 
@@ -134,7 +136,12 @@ def _description(raw: dict[str, Any], path: Path, params: Params, report: Report
     text = params.fill_in_text(raw.get("description"), (*path, "description"), report)
     if text is not None and not isinstance(text, str):
         place = (*path, "description")
-        report.add("manifest.wrong_type", f"description must be a text, but is {describe(text)}", place, _quote(text))
+        report.add(
+            "manifest.wrong_type",
+            f"description must be a text, but is {describe(text)}",
+            place,
+            _quote(text, "description"),
+        )
         return None
     return text
 
@@ -191,7 +198,9 @@ def _step_id(raw: dict[str, Any], path: Path, seen: dict[str, int], report: Repo
         return ""
     step_id = raw["id"]
     if not isinstance(step_id, str):
-        report.add("manifest.wrong_type", f"id must be a text, but is {describe(step_id)}", place, _quote(step_id))
+        report.add(
+            "manifest.wrong_type", f"id must be a text, but is {describe(step_id)}", place, _quote(step_id, "id")
+        )
         return ""
     if not is_step_id(step_id):
         hint = f"letters, digits, _ and -, not beginning with a digit, at most {MAX_ID_LENGTH}; not `params`"
@@ -231,7 +240,8 @@ def _mapping(raw: dict[str, Any], key: str, path: Path, report: Report) -> dict[
     if value is None:  # `config:` with nothing after it
         return {}
     if not isinstance(value, dict):
-        report.add("manifest.wrong_type", f"{key} must be a mapping, but is {describe(value)}", (*path, key))
+        hint = f"as {key}: {{{_EXAMPLES[key]}}}, or a line for each, indented"
+        report.add("manifest.wrong_type", f"{key} must be a mapping, but is {describe(value)}", (*path, key), hint)
         return {}
     return value
 
@@ -241,20 +251,32 @@ def _texts(raw: dict[str, Any], key: str, path: Path, report: Report) -> list[st
     if value is None:
         return []
     if not isinstance(value, list):
-        hint = f"write {key}: [{value}]" if isinstance(value, str) and value.isprintable() else None
+        hint = f"write {key}: [{value if isinstance(value, str) and value.isprintable() else _EXAMPLES[key]}]"
         report.add("manifest.wrong_type", f"{key} must be a list, but is {describe(value)}", (*path, key), hint)
         return []
     for index, item in enumerate(value):
         if not isinstance(item, str) or not item:
             place: Path = (*path, key, index)
             report.add(
-                "manifest.wrong_type", f"{key} must hold texts, but here is {describe(item)}", place, _quote(item)
+                "manifest.wrong_type", f"{key} must hold texts, but here is {describe(item)}", place, _quote(item, key)
             )
     return [item for item in value if isinstance(item, str) and item]
 
 
-def _quote(value: Any) -> str | None:
-    return "put it in quotes" if isinstance(value, bool | int | float) else None
+_EXAMPLES = {
+    "config": "path: orders.csv",
+    "inputs": 'df: "${step_id.df}"',
+    "defaults": "retry: 3",
+    "needs": "step_id",
+    "requires": "osiris-driver-mysql",
+    "name": "daily-orders",
+    "description": "what it is for",
+    "id": "read_orders",
+}
+
+
+def _quote(value: Any, key: str) -> str:
+    return "put it in quotes" if isinstance(value, bool | int | float) else f"one text, as {_EXAMPLES[key]}"
 
 
 def _check_references(step: dict[str, Any], path: Path, report: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import yaml
 
@@ -43,16 +44,24 @@ def syntax_error(error: yaml.MarkedYAMLError, text: str, file: str | None) -> Ma
         here = lines[number]
         column = min(mark.column, len(here)) + 1
         line = number + 1
-        hint = _syntax_hint(here, column - 1)
+        hint = _unclosed_quote(error.context_mark, lines) or _syntax_hint(here, column - 1)
     problem = Problem(
         code="manifest.yaml",
         message=f"not valid YAML: {', '.join(parts)}",
-        hint=hint,
+        hint=hint or "look at this line and the one before: quotes, brackets, colons, indentation",
         file=file,
         line=line,
         column=column,
     )
     return ManifestError(problems=[problem])
+
+
+def _unclosed_quote(begun: Any, lines: list[str]) -> str | None:
+    """A quote is where the parser began what it did not come to the end of."""
+    if begun is None or begun.line >= len(lines):
+        return None
+    opening = lines[begun.line][begun.column : begun.column + 1]
+    return f"the text that begins in line {begun.line + 1} has no closing {opening}" if opening in ("'", '"') else None
 
 
 def _syntax_hint(line: str, column: int) -> str | None:

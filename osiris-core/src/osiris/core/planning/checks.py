@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from osiris.core.driver import DriverSpec
@@ -139,13 +140,13 @@ class _Checker:
             return
         if spec.connection_family is not None and "connection" in config and "connection" not in model.model_fields:
             config = {key: value for key, value in config.items() if key != "connection"}
-        self.note_mismatches("plan.config", spec.name, check_model(model, config), (*path, "config"))
+        self.note_mismatches("plan.config", spec, check_model(model, config), (*path, "config"))
 
     def check_connection(self, value: Any, spec: DriverSpec, path: Path) -> None:
         family = spec.connection_family or ""
         if isinstance(value, dict):
             mismatches = self.connection_mismatches(value, spec, path)
-            self.note_mismatches("plan.connection", f"connection of {spec.name}", mismatches, path)
+            self.note_mismatches("plan.connection", spec, mismatches, path)
         elif not isinstance(value, str) or not value.startswith("@") or has_secret(value):
             message = f"connection must be @{family}.alias or a mapping, but is {describe(value)}"
             self.findings.note("plan.connection", message, path, f'write connection: "@{family}"')
@@ -173,7 +174,8 @@ class _Checker:
         if (*name, spec.connection_model) not in self.fitted:
             self.fitted.add((*name, spec.connection_model))
             for mismatch in self.connection_mismatches(connection.values, spec, path):
-                self.note_in_file(connection, "plan.connection", mismatch)
+                told = replace(mismatch, hint=mismatch.hint or _ask(spec))
+                self.note_in_file(connection, "plan.connection", told)
         if name not in self.searched:
             self.searched.add(name)
             for secret in find_secrets(connection.values):
@@ -200,10 +202,11 @@ class _Checker:
         model = self.models[place]
         return None if isinstance(model, PluginError) else model
 
-    def note_mismatches(self, code: str, owner: str, mismatches: Iterable[Mismatch], path: Path) -> None:
+    def note_mismatches(self, code: str, spec: DriverSpec, mismatches: Iterable[Mismatch], path: Path) -> None:
+        owner = spec.name if code == "plan.config" else f"connection of {spec.name}"
         for mismatch in mismatches:
             place, at_key = (*path, *mismatch.path), mismatch.at_key or not mismatch.path
-            self.findings.note(code, f"{owner}: {mismatch.message}", place, mismatch.hint, at_key=at_key)
+            self.findings.note(code, f"{owner}: {mismatch.message}", place, mismatch.hint or _ask(spec), at_key=at_key)
 
     def note_in_file(self, connection: ConnectionLike, code: str, mismatch: Mismatch) -> None:
         name = (connection.family, connection.alias)
@@ -221,6 +224,10 @@ class _Checker:
                 column=column,
             )
         )
+
+
+def _ask(spec: DriverSpec) -> str:
+    return f"'osiris drivers show {spec.name}' tells what may stand there"
 
 
 _IN_CLEAR = "holds a secret in clear"

@@ -29,7 +29,7 @@ class Findings:
         self.warnings: list[Problem] = []
         self._plugin_errors: dict[Problem, PluginError] = {}
 
-    def note(self, code: str, message: str, path: Path, hint: str | None = None, *, at_key: bool = False) -> None:
+    def note(self, code: str, message: str, path: Path, hint: str, *, at_key: bool = False) -> None:
         """A mistake at ``path`` of the manifest; none where the value is a parameter's that is not known."""
         if not at_key and self._is_unknown(path):
             return

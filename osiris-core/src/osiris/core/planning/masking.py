@@ -11,7 +11,7 @@ from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["MaskMethod", "MaskRule", "read_masks"]
 
-Note = Callable[[str, tuple[str | int, ...], str | None], None]
+Note = Callable[[str, tuple[str | int, ...], str], None]
 """Takes a mistake: message, path below the step, hint."""
 
 MaskMethod = Literal["hash", "redact", "partial"]
@@ -110,7 +110,7 @@ def _columns(value: Any, path: tuple[str | int, ...], seen: set[str], note: Note
         note("mask.columns is empty", path, "name at least one column, or leave mask out")
     for index, name in enumerate(value):
         if not isinstance(name, str) or not name:
-            note(f"mask.columns must hold names, but here is {_shown(name)}", (*path, index), None)
+            note(f"mask.columns must hold names, but here is {_shown(name)}", (*path, index), "as [email, phone]")
         elif name in seen:
             note(f"column {name!r} is masked twice", (*path, index), "one method for each column")
         else:
@@ -138,7 +138,11 @@ def _kept(value: Mapping[str, Any], key: str, path: tuple[str | int, ...], note:
     number = value.get(key, standard)
     if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= _MOST_KEPT:
         return number
-    note(f"mask.{key} must be a whole number from 0 to {_MOST_KEPT}, but is {_shown(number)}", (*path, key), None)
+    note(
+        f"mask.{key} must be a whole number from 0 to {_MOST_KEPT}, but is {_shown(number)}",
+        (*path, key),
+        f"as {key}: {standard or 1}",
+    )
     return standard
 
 

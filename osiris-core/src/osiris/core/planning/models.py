@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from osiris.core.errors import PluginBrokenError
 from osiris.core.manifest.references import has_param, has_secret
 from osiris.core.manifest.report import describe, suggest
+from osiris.core.planning.secrets import find_secrets
 from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
 from osiris.core.quick_dataclass import dataclass
 
@@ -132,16 +133,30 @@ def _in_words(detail: ErrorDetails, path: Path, found: Any) -> str:
     text = text[0].lower() + text[1:]
     name = next((part for part in reversed(path) if isinstance(part, str)), None)
     text = text.removeprefix("input ")
-    return f"{name}: {text}, but is {describe(found)}" if name else f"{text}, but is {describe(found)}"
+    shown = "a secret in clear" if any(find_secrets({str(name): found})) else describe(found)
+    return f"{name}: {text}, but is {shown}" if name else f"{text}, but is {shown}"
 
 
 def _hint(detail: ErrorDetails, found: Any) -> str | None:
+    """What to write instead; None where only the driver's description helps."""
     expected = detail.get("ctx", {}).get("expected")
     if detail["type"] not in ("literal_error", "enum") or not isinstance(expected, str) or not isinstance(found, str):
-        return None
+        return _form(detail["type"], found)
     words = [word.strip("'\" ") for word in expected.replace(" or ", ",").split(",")]
     near = suggest(found, [word for word in words if word])
     return f"did you mean {near}?" if near else None
+
+
+def _form(kind: str, found: Any) -> str | None:
+    if kind == "string_type":
+        if isinstance(found, bool | int | float):
+            return "put it in quotes"
+        return "write one text, without brackets" if isinstance(found, list) else None
+    if kind == "list_type" and isinstance(found, str):
+        return "put it in brackets"
+    if kind.startswith(("int_", "float_")):
+        return "write a number, as 100"
+    return "write true or false" if kind.startswith("bool_") else None
 
 
 def _field_names(model: type[BaseModel], path: Path) -> list[str]:

@@ -133,7 +133,7 @@ def _policy(step: Mapping[str, Any], index: int, findings: Findings) -> StepPoli
     if not options:
         return _PLAIN
 
-    def note(message: str, path: tuple[str, ...], hint: str | None) -> None:
+    def note(message: str, path: tuple[str, ...], hint: str) -> None:
         findings.note("plan.policy", message, ("steps", index, *path), hint)
 
     return read_policy(options, note)
@@ -145,7 +145,7 @@ def _masks(
     if "mask" not in step:
         return ()
 
-    def note(message: str, path: tuple[str | int, ...], hint: str | None) -> None:
+    def note(message: str, path: tuple[str | int, ...], hint: str) -> None:
         findings.note("plan.mask", message, ("steps", index, *path), hint)
 
     spec = specs.get(step["driver"])

@@ -22,7 +22,7 @@ __all__ = [
     "read_size",
 ]
 
-Note = Callable[[str, tuple[str, ...], str | None], None]
+Note = Callable[[str, tuple[str, ...], str], None]
 """Takes a mistake: message, path below the step, hint."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
@@ -144,7 +144,11 @@ def read_breaker(value: Any, note: Note) -> BreakerPolicy | None:
             note(f"unknown key {key!r} in breaker", (key,), "known here: failures, pause")
     failures = value.get("failures", standard.failures)
     if not isinstance(failures, int) or isinstance(failures, bool) or not 1 <= failures <= 1000:
-        note(f"breaker.failures must be a whole number from 1, but is {_shown(failures)}", ("failures",), None)
+        note(
+            f"breaker.failures must be a whole number from 1, but is {_shown(failures)}",
+            ("failures",),
+            "as failures: 5",
+        )
         failures = standard.failures
     pause = _seconds(value.get("pause"), "breaker.pause", ("pause",), note, least=0.0)
     return BreakerPolicy(failures=failures, pause=standard.pause if pause is None else pause)
@@ -154,11 +158,14 @@ def read_policy(options: Mapping[str, Any], note: Note) -> StepPolicy:
     """The policy that a step's keys mean; mistakes go to ``note``, and count as not said."""
     on_error = options.get("on_error", "stop")
     if on_error not in ("stop", "continue"):
-        note(f"on_error must be stop or continue, but is {describe(on_error)}", ("on_error",), None)
+        hint = "with continue, steps that do not depend on it still run; the run fails all the same"
+        note(f"on_error must be stop or continue, but is {_shown(on_error)}", ("on_error",), hint)
         on_error = "stop"
     checkpoint = options.get("checkpoint", False)
     if not isinstance(checkpoint, bool):
-        note(f"checkpoint must be true or false, but is {_shown(checkpoint)}", ("checkpoint",), None)
+        note(
+            f"checkpoint must be true or false, but is {_shown(checkpoint)}", ("checkpoint",), "write checkpoint: true"
+        )
         checkpoint = False
     return StepPolicy(
         retry=_read_retry(options.get("retry"), note),
@@ -204,14 +211,16 @@ def _read_retry(value: Any, note: Note) -> RetryPolicy | None:
 def _attempts(value: Any, note: Note) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100:
         return value
-    note(f"retry.attempts must be a whole number from 1 to 100, but is {_shown(value)}", ("retry", "attempts"), None)
+    hint = "all attempts, the first one included: retry: 3; without retries, leave it out"
+    note(f"retry.attempts must be a whole number from 1 to 100, but is {_shown(value)}", ("retry", "attempts"), hint)
     return 1
 
 
 def _backoff(value: Any, note: Note) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= 100:
         return float(value)
-    note(f"retry.backoff must be a number from 1 to 100, but is {_shown(value)}", ("retry", "backoff"), None)
+    hint = "2 doubles the delay each time, 1 keeps it"
+    note(f"retry.backoff must be a number from 1 to 100, but is {_shown(value)}", ("retry", "backoff"), hint)
     return 1.0
 
 
