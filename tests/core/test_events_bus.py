@@ -214,6 +214,26 @@ def test_a_sink_that_raises_is_dropped_once_loudly_and_closed(caplog):
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "with_traceback"), [(OSError(28, "No space left on device"), False), (KeyError("n"), True)]
+)
+def test_a_traceback_only_where_the_code_is_wrong(caplog, error, with_traceback):
+    class Bad(Recorder):
+        def on_event(self, event):
+            raise error
+
+        def close(self):
+            raise error
+
+    bus = EventBus("x")
+    bus.subscribe(Bad())
+    with caplog.at_level(logging.ERROR):
+        bus.log_event("one")
+    [record] = caplog.records
+    assert bool(record.exc_info) is with_traceback
+    assert record.getMessage() == f"event sink Bad raised and is dropped: {error}"
+
+
 def test_two_broken_sinks_are_both_dropped(caplog):
     bus, sinks = EventBus("x"), [Broken(), Broken(), Recorder()]
     for sink in sinks:

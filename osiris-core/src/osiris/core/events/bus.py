@@ -230,8 +230,8 @@ class EventBus:
             for sink in sinks:
                 try:
                     sink.close()
-                except Exception:
-                    _log.exception("event sink %r could not be closed", sink)
+                except Exception as error:
+                    _log.error("event sink %s could not be closed: %s", _name(sink), error, exc_info=_defect(error))
 
     def _redacted_name(self, name: str) -> str:
         return str(self._redact({"name": str(name)})["name"])
@@ -261,10 +261,19 @@ class EventBus:
 
     def _drop(self, sink: Sink, error: Exception) -> None:
         self._sinks = tuple(other for other in self._sinks if other is not sink)
-        _log.error("event sink %s raised and is dropped", type(sink).__name__, exc_info=error)
-        self.log_event("sink_dropped", {"sink": type(sink).__name__, "error": str(error)})
+        _log.error("event sink %s raised and is dropped: %s", _name(sink), error, exc_info=_defect(error))
+        self.log_event("sink_dropped", {"sink": _name(sink), "error": str(error)})
         with suppress(Exception):
             sink.close()
+
+
+def _name(sink: Sink) -> str:
+    return type(sink).__name__
+
+
+def _defect(error: Exception) -> Exception | None:
+    """The error, where its traceback says where to look; a full disk is nowhere in the code."""
+    return None if isinstance(error, OSError) else error
 
 
 def _number(metric: str, value: Any) -> int | float:
