@@ -280,6 +280,49 @@ def test_a_driver_that_does_not_listen_is_left_behind(
     assert any("did not stop" in warning for warning in report.warnings)
 
 
+@pytest.mark.parametrize("timed_out", [False, True])
+def test_a_driver_that_does_not_come_back_is_given_up(
+    register: Register, context: ExecutionContext, monkeypatch: pytest.MonkeyPatch, timed_out: bool
+) -> None:
+    from osiris.core.engine import scheduler
+
+    monkeypatch.setattr(scheduler, "_CANCEL_PATIENCE", 0.1)
+    deaf = Sleeper(deaf=True)
+    register("test.source", Flaky(0))
+    register("test.deaf", deaf)
+    register("test.sink", Atomic(), **WRITER)
+    if timed_out:
+        context.timeout = 0.2
+
+    def cancel_when_it_sleeps() -> None:
+        while not deaf.runs:
+            threading.Event().wait(0.001)
+        context.cancellation.request("stopped by the test")
+
+    if not timed_out:
+        threading.Thread(target=cancel_when_it_sleeps).start()
+    steps = [
+        step("a", "test.source"),
+        step("b", "test.deaf", inputs={"df": "a"}),
+        step("c", "test.sink", inputs={"df": "b"}),
+    ]
+    report, error = run(steps, context)
+    assert error is not None
+    assert error.code == ("run.timeout" if timed_out else "run.cancelled")
+    end = "aborted" if timed_out else "cancelled"
+    assert {name: s.status for name, s in report.steps.items()} == {"a": "success", "b": end, "c": "skipped"}
+    assert report.steps["b"].duration_ms >= 100
+    assert report.warnings == ["did not stop within 0 s: b"]
+    ends = [("step_complete", "a"), ("step_failed", "b"), ("step_skipped", "c")]
+    assert told(context, "step_complete", "step_failed", "step_skipped") == ends
+    known = len(context.events)
+    deaf.release.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("osiris-"):
+            thread.join(10)
+    assert len(context.events) == known, "what it does afterwards is no part of the run"
+
+
 def test_a_run_is_interrupted_at_its_timeout(register: Register, context: ExecutionContext) -> None:
     context.timeout = 0.05
     register("test.sleeper", Sleeper())

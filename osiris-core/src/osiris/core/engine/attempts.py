@@ -42,6 +42,10 @@ class StageAttempts:
             self._woken.set()
         self._run.stop(reason, caused_by)
 
+    def give_up(self) -> list[str]:
+        """Tell how its steps ended, though it still runs; gives those whose driver does not come back."""
+        return self._run.give_up()
+
     def execute(self) -> OsirisError | None:
         """Run the stage; None, or what its last attempt failed of."""
         retried = any(self._state.plan.by_id[step_id].policy.retry for step_id in self.stage.steps)

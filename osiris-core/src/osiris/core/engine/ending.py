@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from osiris.core.engine.config_error import config_error
@@ -17,6 +17,7 @@ __all__ = [
     "aborted",
     "attributed",
     "tell_complete",
+    "tell_ends",
     "tell_failed",
     "tell_restored",
     "tell_skipped",
@@ -147,6 +148,40 @@ def tell_skipped(report: StepReport, door: EventDoor, reason: str, caused_by: st
     """The step was never started."""
     report.status, report.reason, report.cause = "skipped", reason, caused_by
     door.log_event("step_skipped", {"step_id": report.id, "reason": reason})
+
+
+def tell_ends(
+    reports: Iterable[StepReport],
+    door: EventDoor,
+    error: OsirisError | None,
+    *,
+    begun: Container[str],
+    restored: Container[str],
+    stopped: tuple[str, str | None] | None,
+) -> None:
+    """How the steps of a stage ended.
+
+    Args:
+        reports: Theirs.
+        door: Hears it.
+        error: What the stage failed of.
+        begun: The steps that were started.
+        restored: The steps that had been done before.
+        stopped: Why it was stopped, and the step whose doing that is.
+    """
+    failed = error.facts.get("step_id") if isinstance(error, StepError) else None
+    reason, caused_by = stopped or (f"step {failed!r} failed" if failed else "the run was cancelled", failed)
+    for report in reports:
+        if report.id in restored:
+            tell_restored(report, door, "committed")
+        elif report.id not in begun and report.id != failed:
+            tell_skipped(report, door, reason, caused_by)
+        elif error is None:
+            tell_complete(report, door)
+        else:
+            if report.id not in begun:  # it did not answer whether it had committed
+                tell_start(report, door)
+            tell_failed(report, door, error, reason, caused_by)
 
 
 def tell_restored(report: StepReport, door: EventDoor, reason: str) -> None:

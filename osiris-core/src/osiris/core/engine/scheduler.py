@@ -311,10 +311,12 @@ class _Scheduler:
     def _leave_behind(self) -> None:
         with self._lock:
             self._abandoned = True
-            stuck = sorted(self._running)
-        for index in stuck:
-            names = ", ".join(self._stages[index].steps)
-            self._state.report.warnings.append(f"did not stop within {_CANCEL_PATIENCE:.0f} s: {names}")
+            stuck = [self._running[index] for index in sorted(self._running)]
+        for attempts in stuck:
+            late = attempts.give_up()
+            if late:
+                warning = f"did not stop within {_CANCEL_PATIENCE:.0f} s: {', '.join(late)}"
+                self._state.report.warnings.append(warning)
 
     def _skip_the_rest(self) -> None:
         """Tell of the steps whose turn never came, each with the reason: what it waited for, or what ended the run."""

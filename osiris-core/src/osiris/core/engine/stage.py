@@ -11,10 +11,7 @@ from osiris.core.engine.drivers import StageDrivers
 from osiris.core.engine.ending import (
     aborted,
     attributed,
-    tell_complete,
-    tell_failed,
-    tell_restored,
-    tell_skipped,
+    tell_ends,
     tell_start,
     timed_out,
 )
@@ -62,6 +59,8 @@ class StageRun:
         self._late: StepError | None = None
         self.left_behind = False
         """Whether a driver did not come back: it may still do its work, and must not be called again beside that."""
+        self._told = False
+        """Whether the ends of its steps are told, by itself or by who gave it up; changed with the lock held."""
         self._woken: threading.Event | None = None
         """Set where somebody waits for steps that may not come back."""
 
@@ -69,6 +68,17 @@ class StageRun:
         """Stop for something that is not this stage's doing; ``caused_by`` is the step whose it is. Any thread."""
         self._stopped = (reason, caused_by)
         self._interrupt(f"stopped: {reason}")
+
+    def give_up(self) -> list[str]:
+        """Tell the ends of the steps though a driver has not come back; gives the steps whose driver that is.
+
+        What it does afterwards is no part of the run: neither told nor kept.
+        """
+        if not self._take_telling():
+            return []
+        late = self._stop_clocks()
+        self._tell_ends(self._cause(aborted("it did not come back")))
+        return late
 
     def execute(self) -> OsirisError | None:
         """Run the steps; None, or why the stage failed. Events, report and store say the rest."""
@@ -80,6 +90,8 @@ class StageRun:
             else:
                 error = self._go()
         cause = self._cause(error)
+        if not self._take_telling():
+            return cause or aborted("it was given up")
         for step_id in self._state.written_in(self.stage):
             self._state.written[step_id].restore(self._state.report.steps[step_id])
         if cause is None:  # on disk before anybody hears of it
@@ -139,11 +151,19 @@ class StageRun:
         if over.wait(_STOP_PATIENCE):
             return ended[0]
         self.left_behind = True
-        late = (
-            ", ".join(step_id for step_id, run in self._runs.items() if not run.report.duration_ms) or self._current.id
-        )
+        late = ", ".join(self._stop_clocks())
         self._state.report.warnings.append(f"did not stop when told to within {_STOP_PATIENCE:.0f} s: {late}")
         return aborted("it did not come back")
+
+    def _take_telling(self) -> bool:
+        with self._lock:
+            told, self._told = self._told, True
+        return not told
+
+    def _stop_clocks(self) -> list[str]:
+        """End the time of the steps whose driver has not come back; gives their ids."""
+        late = [step_id for step_id, run in list(self._runs.items()) if run.stop_clock()]
+        return late or [self._current.id]
 
     def _time_out(self, step: PlannedStep) -> None:
         self._late = timed_out(step)
@@ -193,6 +213,8 @@ class StageRun:
         for edge in step.inputs.values():
             if edge.kind == "stream":
                 self._streams[edge.producer] = self._threads[edge.producer].output()
+        if self._told:
+            raise aborted("it was given up")
         uses = self._state.plan.uses[step.id]
         if step.id in self._state.written:
             self._pass_by(step)
@@ -272,7 +294,8 @@ class StageRun:
             )
         output = run.outputs.get(name)
         if users and isinstance(output, Dataset) and run.step.policy.checkpoint:
-            self._checkpoint(run.step.id, name, output, len(users))
+            kept = self._state.save_checkpoint(run.step.id, name, output, len(users))
+            self._kept.setdefault(run.step.id, {})[name] = kept
         elif users:
             self._state.store.put(run.step.id, output, output=name, uses=len(users))
             if not isinstance(output, Dataset):
@@ -280,15 +303,6 @@ class StageRun:
         elif isinstance(output, Dataset):
             for _ in output.batches():
                 run.ctx.raise_if_cancelled()
-
-    def _checkpoint(self, step_id: str, name: str, output: Dataset, uses: int) -> None:
-        checkpoints = self._state.checkpoints
-        file = checkpoints.path(step_id, name)
-        rows = self._state.store.keep(step_id, output, file, output=name, uses=uses)
-        kept = checkpoints.seal(file, rows)
-        self._kept.setdefault(step_id, {})[name] = kept
-        told = {"step_id": step_id, "output": name, "rows": rows, "bytes": file.stat().st_size}
-        self._state.door.log_event("checkpoint_saved", told)
 
     def _keep_side_outputs(self) -> None:
         # Only now: a driver may fill its "rejects" while its "df" is being read.
@@ -332,18 +346,7 @@ class StageRun:
         return error
 
     def _tell_ends(self, error: OsirisError | None) -> None:
-        failed = error.facts.get("step_id") if isinstance(error, StepError) else None
-        reason, caused_by = self._stopped or (f"step {failed!r} failed" if failed else "the run was cancelled", failed)
         done = error is None and self._state.is_done(self.stage)
-        for step_id in self.stage.steps:
-            report = self._state.report.steps[step_id]
-            if done or step_id in self._state.written:
-                tell_restored(report, self._state.door, "committed")
-            elif step_id not in self._runs and step_id != failed:
-                tell_skipped(report, self._state.door, reason, caused_by)
-            elif error is None:
-                tell_complete(report, self._state.door)
-            else:
-                if step_id not in self._runs:  # it did not answer whether it had committed
-                    tell_start(report, self._state.door)
-                tell_failed(report, self._state.door, error, reason, caused_by)
+        reports = [self._state.report.steps[step_id] for step_id in self.stage.steps]
+        over = self.stage.steps if done else self._state.written
+        tell_ends(reports, self._state.door, error, begun=self._runs, restored=over, stopped=self._stopped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from osiris.core.dataset import Dataset
 from osiris.core.engine.breaker import Breakers
 from osiris.core.engine.checkpoints import Checkpoints
 from osiris.core.engine.commits import Configured
@@ -47,6 +48,15 @@ class RunState:
     def configured(self, step: PlannedStep) -> Configured:
         """The step's config, secrets filled in."""
         return Configured(step, self.prepared, self.secrets)
+
+    def save_checkpoint(self, step_id: str, name: str, output: Dataset, uses: int) -> Kept:
+        """Keep an output for its users, in a file that a resumed run reads again."""
+        file = self.checkpoints.path(step_id, name)
+        rows = self.store.keep(step_id, output, file, output=name, uses=uses)
+        kept = self.checkpoints.seal(file, rows)
+        told = {"step_id": step_id, "output": name, "rows": rows, "bytes": file.stat().st_size}
+        self.door.log_event("checkpoint_saved", told)
+        return kept
 
     def keep_progress(self, steps: tuple[str, ...], kept: Mapping[str, Mapping[str, Kept]]) -> None:
         """Note on disk that steps have ended well."""

@@ -199,11 +199,7 @@ class StepRun:
         """The step has nothing more to do: close outputs and driver, take the time. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._begun and not self.report.duration_ms:
-            elapsed = perf_counter() - self._begun
-            waited = self._waited + sum(channel.waited for channel in self.upstream)
-            self.report.duration_ms = elapsed * 1000
-            self.report.busy_ms = max(0.0, elapsed - waited) * 1000
+        self.stop_clock()
         for output in self.outputs.values():
             if isinstance(output, Dataset):
                 output.close()
@@ -214,6 +210,16 @@ class StepRun:
             except BaseException as error:
                 self._blame(self.step, error)
                 raise
+
+    def stop_clock(self) -> bool:
+        """Take the time until now, unless that was done or the step never began; whether this was the end of it."""
+        if not self._begun or self.report.duration_ms:
+            return False
+        elapsed = perf_counter() - self._begun
+        waited = self._waited + sum(channel.waited for channel in self.upstream)
+        self.report.duration_ms = elapsed * 1000
+        self.report.busy_ms = max(0.0, elapsed - waited) * 1000
+        return True
 
     def _open_outputs(self, result: Any) -> dict[str, Any]:
         if result is None:
