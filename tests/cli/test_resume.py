@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 
 import pytest
@@ -34,6 +35,24 @@ def test_a_failed_run_says_how_it_goes_on_and_does(lab, failed):
     assert not (lab.folder / "out.txt").exists()
     assert (lab.folder / "late.txt").read_text() == "2"
     assert lab("runs", "show").out.count("success") == 5
+
+
+@pytest.mark.parametrize("where", ["another project", "--session-dir", "from runs show", "moved"])
+def test_the_way_on_works_where_it_is_printed(lab, where):
+    lab.write("a project/osiris.yaml", "")
+    lab.pipeline(MAKE, SAVE, LATE, name="a project/pipeline.yaml", params=PARAMS)
+    elsewhere = [] if where == "another project" else ["--session-dir", "else where"]
+    ended = lab("run", "a project/pipeline.yaml", *elsewhere)
+    if where == "from runs show":
+        ended = lab("runs", "show", *elsewhere)
+    elif where == "moved":
+        (lab.folder / "else where").rename(lab.folder / "there")
+        ended = lab("runs", "show", "--session-dir", "there")
+    lab.write("a project/late.csv", "a\n1\n2\n")
+    [line] = [line for line in ended.out.splitlines() if line.startswith("resume:")]
+    resumed = lab(*shlex.split(line)[2:])
+    assert resumed.code == 0, resumed.err
+    assert "resumed: 2 steps had ended well before" in resumed.out
 
 
 def test_the_same_session_goes_on_counting_its_events(lab, failed):

@@ -94,13 +94,13 @@ def show(
         return
     _write_head(found)
     if result is not None:
-        write_summary(result)
+        write_summary({**result, "session_dir": str(found.dir)})  # it may have been moved since
         _write_error(result.get("error"))
     else:
         _write_unfinished(found)
     _write_fingerprints(found.plan_facts())
     if result is None and found.info.status == "interrupted":  # last: what one wants to do now
-        write_way_on(found.id)
+        write_way_on(found.dir)
 
 
 def _write_fingerprints(facts: Mapping[str, Any]) -> None:

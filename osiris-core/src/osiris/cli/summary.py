@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from osiris.cli import figures, terminal
+from osiris.cli.project import find_project, sessions_root
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, styled, write
 
@@ -54,12 +56,15 @@ def write_summary(result: Mapping[str, Any]) -> None:
         write(f"kept:    {figures.count(len(artifacts), 'artifact')} in the session's artifacts folder")
     write(f"session: {nearby(result['session_dir'])}")
     if status != "success":
-        write_way_on(str(result["session_id"]))
+        write_way_on(Path(str(result["session_dir"])))
 
 
-def write_way_on(session_id: str) -> None:
-    """Say how a run that did not end well goes on."""
-    write(f"resume:  osiris run --resume {clean(session_id[-6:])}")
+def write_way_on(folder: Path) -> None:
+    """Say how the run of this session, which did not end well, goes on: as it can be pasted here."""
+    here = sessions_root(find_project())
+    # The end of its name means something only where it would be looked for.
+    session = folder.name[-6:] if folder.parent.resolve() == here.resolve() else nearby(folder)
+    write(f"resume:  osiris run --resume {shlex.quote(clean(session))}")
 
 
 def _write_skipped(steps: Sequence[Mapping[str, Any]]) -> None:
