@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -216,14 +217,33 @@ class Lab:
         return self.write(name, json.dumps({"version": "1.0.0", "name": "test", "steps": list(steps), **more}))
 
     def __call__(self, *arguments: str, **env: str) -> Ended:
+        return self._run(arguments, env, None)
+
+    def as_nobody(self, *arguments: str) -> Ended:
+        """The command without root's right to read and write everywhere, whoever runs the tests."""
+        return self._run(arguments, {}, _drop_rights)
+
+    def after(self, preparation: str, *arguments: str) -> Ended:
+        """The command in a shell that did something before: changed folder, closed a stream."""
+        shell = ["sh", "-c", f'{preparation}; exec "$@"', "sh"]
+        return self._run(arguments, {}, None, shell)
+
+    def _run(
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        preparation: Callable[[], None] | None,
+        shell: Sequence[str] = (),
+    ) -> Ended:
         done = subprocess.run(
-            [*COMMAND, *arguments],
+            [*shell, *COMMAND, *arguments],
             cwd=self.folder,
             env={**self.env, **env},
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
+            preexec_fn=preparation,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -293,6 +313,13 @@ class TerminalRun:
             return False
         self._shown += piece
         return bool(piece)
+
+
+def _drop_rights() -> None:
+    if os.geteuid() == 0:
+        drop_from_bounding_set, libc = 24, ctypes.CDLL(None)
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: gone with the next exec
+            assert libc.prctl(drop_from_bounding_set, capability, 0, 0, 0) == 0
 
 
 def _hear_signals() -> None:

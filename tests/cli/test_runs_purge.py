@@ -99,3 +99,21 @@ def test_a_project_is_not_taken_for_the_folder_of_sessions(lab: Any, one: Path) 
     before = sorted(path for path in lab.folder.rglob("*"))
     assert lab("runs", "purge", "--keep", "0", "--session-dir", ".", "--dry-run").out == "nothing to remove in .\n"
     assert sorted(path for path in lab.folder.rglob("*")) == before
+
+
+def test_a_session_that_belongs_to_somebody_else_is_broken_and_hides_no_other(lab: Any, one: Path) -> None:
+    root, (one,) = one, one.iterdir()
+    closed = root / "20990101T000000Z-ffffff"
+    for folder in (closed, root / "lost+found", root / ".20240101T000000Z-aaaaaa.11223344.purged"):
+        folder.mkdir(mode=0)
+    listed = lab.as_nobody("runs", "list", "--json").json()["sessions"]
+    assert [(info["id"], info["status"]) for info in listed] == [(closed.name, "broken"), (one.name, "failed")]
+    shown = lab.as_nobody("runs", "show", one.name[-6:])
+    assert (shown.code, shown.err) == (0, "")
+    unreadable = lab.as_nobody("runs", "show", closed.name)
+    assert (unreadable.code, "Permission denied" in unreadable.err, "Traceback" in unreadable.err) == (5, True, False)
+    resumed = lab.as_nobody("run", "--resume", "last")
+    assert f"session {one.name} does not say which file it ran" in resumed.err
+    purged = lab.as_nobody("runs", "purge", "--keep", "0")
+    assert (purged.code, "1 folder could not be removed" in purged.err, one.exists()) == (5, True, False)
+    assert closed.exists()

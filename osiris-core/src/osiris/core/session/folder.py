@@ -23,7 +23,7 @@ from osiris.core.planning import driver_versions
 from osiris.core.process import held, started_at
 from osiris.core.session.difference import refuse_changes
 from osiris.core.session.json_file import remove_drafts, write_json
-from osiris.core.session.listing import STATE_FILE, SessionInfo, find_session, read_object, read_session
+from osiris.core.session.listing import STATE_FILE, SessionInfo, find_session, is_session, read_object, read_session
 from osiris.core.session.plan_facts import plan_facts
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Session:
             UsageError: ``session.not_found`` or ``session.ambiguous``.
         """
         folder = Path(path_or_id)
-        if not (folder / STATE_FILE).is_file():
+        if not is_session(folder):
             folder = find_session(str(path_or_id), root)
         return cls(read_session(folder), redact=redact)
 

@@ -21,6 +21,7 @@ __all__ = [
     "SessionInfo",
     "SessionStatus",
     "find_session",
+    "is_session",
     "latest",
     "list_sessions",
     "read_object",
@@ -90,11 +91,7 @@ def list_sessions(root: str | os.PathLike[str]) -> list[SessionInfo]:
             path=str(root),
         ) from error
     folders = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]  # those are being made
-    found = [
-        read_session(folder)
-        for folder in folders
-        if (folder / STATE_FILE).exists() or SESSION_ID.fullmatch(folder.name)
-    ]
+    found = [read_session(folder) for folder in folders if SESSION_ID.fullmatch(folder.name) or is_session(folder)]
     return sorted(found, key=lambda info: (_sortable(info), info.id), reverse=True)
 
 
@@ -131,6 +128,14 @@ def find_session(wanted: str, root: str | os.PathLike[str] | None) -> Path:
         code="session.not_found",
         session=wanted,
     )
+
+
+def is_session(folder: Path) -> bool:
+    """Whether ``folder`` holds a session, as far as this user may see."""
+    try:
+        return (folder / STATE_FILE).is_file()
+    except OSError:  # somebody else's
+        return False
 
 
 def read_session(folder: Path) -> SessionInfo:

@@ -20,6 +20,7 @@ from osiris.core.session.listing import (
     STATE_FILE,
     SessionInfo,
     SessionStatus,
+    is_session,
     list_sessions,
     read_session,
 )
@@ -124,7 +125,7 @@ def purge(
     if not set(statuses) <= set(REMOVABLE):
         raise ValueError(f"only these can be removed: {', '.join(REMOVABLE)}")
     folder = Path(root).absolute()
-    if (folder / STATE_FILE).exists():
+    if is_session(folder):
         raise UsageError(
             f"{folder} is a session, not a folder of sessions",
             hint="name the folder above it",
@@ -199,6 +200,8 @@ class _Purge:
                 return self.remove(found)
         except UsageError:  # it is being made, however long that takes
             return None
+        except OSError as error:  # somebody else's: nobody can see who has it
+            return _not_removed(found, folder, error)
 
     def remove(self, found: Purged) -> Purged:
         if self.dry_run:
@@ -210,9 +213,14 @@ class _Purge:
                 hidden = hidden.rename(self.root / f".{name}.{secrets.token_hex(4)}.purged")
             shutil.rmtree(hidden)
         except OSError as error:
-            reason = f"{error.filename or hidden}: {error.strerror or error}"
-            return Purged(**{**found.__dict__, "dir": hidden, "error": reason})
+            return _not_removed(found, hidden, error)
         return found
+
+
+def _not_removed(found: Purged, folder: Path, error: OSError) -> Purged:
+    return Purged(
+        **{**found.__dict__, "dir": folder, "error": f"{error.filename or folder}: {error.strerror or error}"}
+    )
 
 
 @contextmanager
