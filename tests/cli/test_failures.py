@@ -180,3 +180,43 @@ def test_a_value_that_a_driver_does_not_take_is_not_told(lab, isolation):
     assert error["facts"]["options"] == ["delimiter"]
     for path in (lab.folder / ".osiris").rglob("*"):
         assert path.is_dir() or b"eyJhbG" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "/dev/null"],
+        ["plan", "/dev/null"],
+        ["validate", "/dev/null"],
+        ["compile", "/dev/null"],
+        ["runs", "list"],
+        ["runs", "purge", "--keep", "1"],
+        ["connections", "list"],
+        ["doctor"],
+        ["bench", "/dev/null", "--adapter", "local"],
+        ["init"],
+        ["init", "below"],
+        ["new", "driver", "acme"],
+    ],
+)
+def test_a_current_folder_that_was_removed(lab, arguments):
+    ended = lab.after("mkdir gone && cd gone && rmdir ../gone", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines()[-2:] == [
+        "error: the current folder does not exist any more",
+        "hint: go to one that does: cd ...",
+    ]
+    assert "Traceback" not in ended.err
+
+
+def test_a_closed_stream_leads_nowhere(lab):
+    save = {"id": "save", "driver": "lab.sink", "inputs": {"df": "${make.df}"}}
+    lab.pipeline(NUMBERS, save)
+    for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+        for arguments in (["run"], ["run", "--json"], ["plan"], ["doctor"], ["--help"]):
+            ended = lab.after(f"exec {closed}", *arguments)
+            assert ended.code == 0, (closed, arguments, ended.err)
+            assert "Traceback" not in ended.err
+            assert bool(ended.out) is (closed == "2>&-")
+    assert (lab.folder / "out.txt").read_text() == "3"
+    assert {info["status"] for info in lab("runs", "list", "--json").json()["sessions"]} == {"success"}

@@ -6,6 +6,7 @@ import errno
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from typer import Abort
 from typer.exceptions import TyperException
@@ -58,6 +59,12 @@ def handled(error: BaseException) -> OsirisError | None:
         return _usage_error(error)
     if isinstance(error, Abort):
         return UsageError("aborted")
+    if isinstance(error, FileNotFoundError) and not _is_somewhere():
+        return UsageError(
+            "the current folder does not exist any more",
+            hint="go to one that does: cd ...",
+            code="usage.no_current_folder",
+        )
     if isinstance(error, OSError) and error.errno in _SYSTEM_HINTS:
         return _system_error(error)
     return None
@@ -153,6 +160,14 @@ def _tell_bug(error: BaseException) -> None:
 
 def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
+
+
+def _is_somewhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _system_error(error: OSError) -> ExecutionError:

@@ -61,9 +61,11 @@ def write_summary(result: Mapping[str, Any]) -> None:
 
 def write_way_on(folder: Path) -> None:
     """Say how the run of this session, which did not end well, goes on: as it can be pasted here."""
-    here = sessions_root(find_project())
-    # The end of its name means something only where it would be looked for.
-    session = folder.name[-6:] if folder.parent.resolve() == here.resolve() else nearby(folder)
+    try:
+        is_known = folder.parent.resolve() == sessions_root(find_project()).resolve()
+    except OSError:  # the current folder is gone
+        is_known = False
+    session = folder.name[-6:] if is_known else nearby(folder)  # its id means something only where it is looked for
     write(f"resume:  osiris run --resume {shlex.quote(clean(session))}")
 
 

@@ -41,7 +41,13 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127) if chr(code) n
 
 
 def prepare() -> None:
-    """Make sure that no character can break output on a stream with a narrow encoding."""
+    """Make sure that the streams are there, and that no character can break output on one with a narrow encoding.
+
+    One that was closed leads nowhere: whoever closed it does not want to see what comes there.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _lead_nowhere())
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -115,19 +121,23 @@ def write_json(document: Any) -> None:
 @contextmanager
 def kept_for_result() -> Iterator[None]:
     """While the block runs, what anybody prints to stdout, C libraries included, goes to stderr."""
-    sys.stdout.flush()
+    stdout = sys.stdout
+    stdout.flush()
     try:
-        target, source = sys.stdout.fileno(), sys.stderr.fileno()
+        target, source = stdout.fileno(), sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):  # not real files: somebody has put their own there
         yield
         return
     kept = os.dup(target)
     os.dup2(source, target)
+    # Not ours: a function of the user's may close it, and the result is still to come.
+    sys.stdout = open(source, "w", 1, stdout.encoding, "backslashreplace", closefd=False)  # noqa: SIM115
     try:
         yield
     finally:
+        sys.stdout = stdout
         with suppress(OSError, ValueError):
-            sys.stdout.flush()
+            stdout.flush()
         os.dup2(kept, target)
         os.close(kept)
 
@@ -155,6 +165,12 @@ def console(stream: TextIO) -> Console:
     # Rich keeps bold and dim under NO_COLOR; here it means plain text.
     colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     return Console(file=stream, highlight=False, markup=False, emoji=False, color_system=colours)
+
+
+def _lead_nowhere() -> TextIO:
+    descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: the one that was closed, so no file gets it
+    os.set_inheritable(descriptor, True)
+    return open(descriptor, "r+", encoding="utf-8", closefd=False)
 
 
 def _unwritable(error: OSError) -> ExecutionError:
