@@ -41,6 +41,7 @@ _NOTES = {
     "plan.config": "an option of the step does not fit the model of its driver's config",
     "plan.mask": "what `mask` asks for cannot be done",
     "plan.policy": "`retry`, `timeout`, `on_error`, `breaker` or `limits` says something that cannot be meant",
+    "usage.env_file": "what `--env-file` names cannot be read, or holds a line that is no variable",
     "plan.secret_in_clear": "a password, token or key stands in the file",
 }
 _COMMENTS = {

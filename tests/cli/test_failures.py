@@ -54,6 +54,16 @@ def test_bad_pipeline(lab, name):
     assert not (lab.folder / ".osiris").exists(), "nothing ran"
 
 
+def test_a_pipeline_without_permission(lab):
+    lab.pipeline(NUMBERS).chmod(0)
+    for command in ("run", "validate", "plan", "compile"):
+        ended = lab.as_nobody(command)
+        assert ended.code == 3
+        assert "error: no permission to read 'pipeline.yaml'" in ended.err
+        assert "hint: check its permissions" in ended.err
+    assert lab.as_nobody("run", "--json").json()["error"]["code"] == "manifest.not_readable"
+
+
 @pytest.mark.parametrize("name", ["missing file", "unknown driver", "cycle"])
 def test_bad_pipeline_as_json(lab, name):
     content, code, told = WRONG[name]
@@ -78,6 +88,15 @@ def test_bad_pipeline_as_json(lab, name):
         (["run"], "no pipeline was named", "osiris init"),
         (["run", "--quiet", "--verbose"], "exclude each other", "leave one of them out"),
         (["run", "--env-file", "no.env"], "'no.env' cannot be read", "NAME=value"),
+        (["run", "--env-file", ""], "invalid value for '--env-file': it is empty", "run 'osiris run --help'"),
+        (["run", "--session-dir", ""], "invalid value for '--session-dir': it is empty", "run 'osiris run --help'"),
+        (
+            ["runs", "list", "--session-dir="],
+            "invalid value for '--session-dir': it is empty",
+            "osiris runs list --help",
+        ),
+        (["run", "--adapter", ""], "invalid value for '--adapter' / '-a': it is empty", "run 'osiris run --help'"),
+        (["run", ""], "invalid value for '[PIPELINE]': it is empty", "run 'osiris run --help'"),
         (["runs", "lst"], "no such command 'lst'", "did you mean 'list'?"),
         (["runs", "show"], "there is no run", "osiris run"),
         (["runs", "show", "nope"], "there is no session 'nope'", "give its id"),
@@ -105,6 +124,43 @@ def test_usage_errors_as_json(lab, arguments):
     assert ended.json()["error"]["type"] == "UsageError"
     assert ended.json()["error"]["hint"]
     assert ended.err == ""
+
+
+LOGIN = {"id": "login", "driver": "lab.login", "config": {"connection": "@lab.main"}}
+ENV_FILES = {
+    "binary": (b"A=\xff\n", "it is not UTF-8 text (byte 2)", "save it as UTF-8 text with lines NAME=value"),
+    "forbidden": (b"A=1\n", "no permission", "check its permissions, and those of its folder"),
+    "unclosed": (b"A=1\nD='unclosed\nLAB_PASSWORD=x\n", ":2: error: this line is no variable", "write NAME=value"),
+    "colon": (b"A=1\nF: orders\n", ":2: error: this line is no variable", "write NAME=value"),
+}
+
+
+@pytest.mark.parametrize("name", ENV_FILES)
+@pytest.mark.parametrize("how", [".env", ".env with params", "--env-file"])
+def test_an_env_file_with_a_mistake_is_told_once(lab, name, how):
+    content, told, hint = ENV_FILES[name]
+    lab.write("osiris_connections.yaml", "connections: {lab: {main: {password: '${LAB_PASSWORD}'}}}")
+    lab.pipeline(NUMBERS if how == ".env with params" else LOGIN)
+    file = lab.folder / ("my.env" if how == "--env-file" else ".env")
+    file.write_bytes(content + b"OSIRIS_PARAM_COUNT=3\n" * (how == ".env with params"))
+    if name == "forbidden":
+        file.chmod(0)
+    ended = lab.as_nobody("run", "-q", *(["--env-file", "my.env"] if how == "--env-file" else []))
+    assert ended.code == (2 if how == "--env-file" else 3)
+    assert (ended.err.count(told), ended.err.count(hint), ended.err.count(file.name)) == (1, 1, 1), ended.err
+    assert len([line for line in ended.err.splitlines() if not line.startswith("session: ")]) == 2
+    assert "unclosed" not in ended.err
+
+
+def test_a_folder_called_env_sets_nothing(lab):
+    lab.write("osiris_connections.yaml", "connections: {lab: {main: {password: '${LAB_PASSWORD}'}}}")
+    lab.write(".env/bin/activate", "")
+    lab.pipeline(LOGIN)
+    ended = lab("run")
+    assert ended.code == 3
+    assert "add it to" not in ended.err
+    assert ".env is a folder" in ended.err
+    assert "access denied" in lab("run", LAB_PASSWORD="there").err
 
 
 def test_unknown_adapters(lab):

@@ -11,7 +11,7 @@ import typer
 
 from osiris.cli import failure, figures, terminal
 from osiris.cli.loading import load_and_plan
-from osiris.cli.options import EnvFile, Json, Param, Pipeline, Profile
+from osiris.cli.options import EnvFile, Json, Param, Pipeline, Profile, read_path
 from osiris.cli.predecessor import find_default_profile
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file
 from osiris.cli.terminal import clean, tell, write
@@ -31,7 +31,13 @@ def compile_pipeline(
     pipeline: Pipeline = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to FILE; - is standard output.  [default: -]"),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            parser=read_path,
+            help="Write to FILE; - is standard output.  [default: -]",
+        ),
     ] = None,
     param: Param = None,
     profile: Profile = None,

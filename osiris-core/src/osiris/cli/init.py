@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from osiris.cli import terminal
+from osiris.cli.options import read_path
 from osiris.cli.terminal import clean, styled
 from osiris.core.errors import UsageError
 
@@ -22,7 +23,10 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Where; made if missing.  [default: here]", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="[DIR]", parser=read_path, help="Where; made if missing.  [default: here]", show_default=False
+        ),
     ] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist already.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

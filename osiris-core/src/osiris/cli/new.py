@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from osiris.cli import terminal
-from osiris.cli.options import Json
+from osiris.cli.options import Json, read_path
 from osiris.cli.terminal import clean, styled, tell, write
 
 if TYPE_CHECKING:
@@ -23,7 +23,13 @@ app = typer.Typer(rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is for, as 'shop': the package is shop-osiris.")]
 Directory = Annotated[
     Path | None,
-    typer.Option("--directory", "-d", metavar="DIR", help="Where; must be empty.  [default: NAME-osiris, here]"),
+    typer.Option(
+        "--directory",
+        "-d",
+        metavar="DIR",
+        parser=read_path,
+        help="Where; must be empty.  [default: NAME-osiris, here]",
+    ),
 ]
 
 DESCRIPTIONS = {

@@ -26,10 +26,32 @@ __all__ = [
     "Resume",
     "SessionDir",
     "Timeout",
+    "read_name",
+    "read_path",
 ]
 
+
+def read_path(text: str | Path) -> Path:
+    """A path as it is given. Who opens it tells what is wrong with it, in our words.
+
+    Raises:
+        BadParameter: It is empty, as a variable of the shell that is not set.
+    """
+    if not str(text):
+        raise typer.BadParameter("it is empty")
+    return Path(text)
+
+
+def read_name(text: str) -> str:
+    """A name that is not empty; raises as :func:`read_path`."""
+    if not text:
+        raise typer.BadParameter("it is empty")
+    return text
+
+
 Pipeline = Annotated[
-    Path | None, typer.Argument(metavar="[PIPELINE]", help="The pipeline file.  [default: pipeline.yaml]")
+    Path | None,
+    typer.Argument(metavar="[PIPELINE]", parser=read_path, help="The pipeline file.  [default: pipeline.yaml]"),
 ]
 Param = Annotated[
     list[str] | None,
@@ -41,14 +63,27 @@ Profile = Annotated[
 ]
 EnvFile = Annotated[
     Path | None,
-    typer.Option("--env-file", metavar="FILE", help="Take variables from FILE before those of the environment."),
+    typer.Option(
+        "--env-file",
+        metavar="FILE",
+        parser=read_path,
+        help="Take variables from FILE before those of the environment.",
+    ),
 ]
 SessionDir = Annotated[
     Path | None,
-    typer.Option("--session-dir", metavar="DIR", help="The folder of sessions.  [default: PROJECT/.osiris/runs]"),
+    typer.Option(
+        "--session-dir",
+        metavar="DIR",
+        parser=read_path,
+        help="The folder of sessions.  [default: PROJECT/.osiris/runs]",
+    ),
 ]
 Adapter = Annotated[
-    str, typer.Option("--adapter", "-a", metavar="NAME", help="Where to run.", autocompletion=complete_adapters)
+    str,
+    typer.Option(
+        "--adapter", "-a", metavar="NAME", parser=read_name, help="Where to run.", autocompletion=complete_adapters
+    ),
 ]
 ChosenAdapter = Annotated[
     str | None,
@@ -56,6 +91,7 @@ ChosenAdapter = Annotated[
         "--adapter",
         "-a",
         metavar="NAME",
+        parser=read_name,
         help="Where to run.  [default: that of osiris.yaml, else local]",
         autocompletion=complete_adapters,
     ),

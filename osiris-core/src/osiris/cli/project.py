@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from osiris.core.errors import UsageError
+from osiris.core.errors import ConnectionConfigError, UsageError
 
 __all__ = ["find_pipeline", "find_project", "parse_pairs", "read_env_file", "sessions_root"]
 
@@ -63,23 +64,19 @@ def parse_pairs(pairs: Sequence[str] | None, option: str) -> dict[str, str]:
 
 
 def read_env_file(path: Path | None) -> dict[str, str]:
-    """The variables of an env file; empty where none was named.
+    """The variables of the file that ``--env-file`` names; empty where none was named.
 
     Raises:
-        UsageError: It cannot be read.
+        UsageError: It cannot be read, or says something that is no variable.
     """
     if path is None:
         return {}
-    from dotenv import dotenv_values
+    from osiris.core.connections.env_file import read_variables
 
     try:
-        with path.open(encoding="utf-8") as stream:
-            values = dotenv_values(stream=stream, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        return read_variables(path)
+    except ConnectionConfigError as error:
+        problems = [replace(problem, code="usage.env_file").to_dict() for problem in error.problems]
         raise UsageError(
-            f"the env file {str(path)!r} cannot be read: {reason}",
-            hint="give --env-file a text file with NAME=value lines",
-            code="usage.env_file",
-        ) from error
-    return {name: value for name, value in values.items() if value is not None}
+            error.message, hint=error.hint, code="usage.env_file", **({"problems": problems} if problems else {})
+        ) from None

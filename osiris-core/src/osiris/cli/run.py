@@ -30,6 +30,7 @@ from osiris.cli.options import (
     Profile,
     Resume,
     Timeout,
+    read_path,
 )
 from osiris.cli.progress import Teller, choose_teller
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file, sessions_root
@@ -59,7 +60,9 @@ def run(
     env_file: EnvFile = None,
     session_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Make the session folder below DIR.  [default: PROJECT/.osiris/runs]"),
+        typer.Option(
+            metavar="DIR", parser=read_path, help="Make the session folder below DIR.  [default: PROJECT/.osiris/runs]"
+        ),
     ] = None,
     adapter: ChosenAdapter = None,
     adapter_option: AdapterOption = None,

@@ -9,7 +9,7 @@ import typer
 
 from osiris.cli import failure, figures, terminal
 from osiris.cli.loading import plan_pipeline
-from osiris.cli.options import EnvFile, Json, Param, Profile
+from osiris.cli.options import EnvFile, Json, Param, Profile, read_path
 from osiris.cli.project import find_pipeline, find_project, parse_pairs, read_env_file
 from osiris.cli.terminal import clean, tell, write
 from osiris.core.errors import InvalidPipelineError, OsirisError, PluginError, Problem
@@ -22,7 +22,8 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def validate(
     pipelines: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PIPELINE]...", help="The files.  [default: pipeline.yaml]")
+        list[Path] | None,
+        typer.Argument(metavar="[PIPELINE]...", parser=read_path, help="The files.  [default: pipeline.yaml]"),
     ] = None,
     param: Param = None,
     profile: Profile = None,

@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from osiris.cli.project import read_env_file
-
 __all__ = ["PREFIX", "find_variables"]
 
 PREFIX = "OSIRIS_PARAM_"
@@ -21,7 +19,7 @@ def find_variables(project: Path, first: Mapping[str, str]) -> dict[str, str]:
         first: Those of ``--env-file``.
 
     Raises:
-        UsageError: There is a ``.env`` with params in it that cannot be read.
+        ConnectionConfigError: There is a ``.env`` that cannot be read, or one with params in it and something wrong.
     """
     found = {**_of_dotenv(project / ".env"), **os.environ, **first}
     return {name: value for name, value in found.items() if name.upper().startswith(PREFIX)}
@@ -30,7 +28,13 @@ def find_variables(project: Path, first: Mapping[str, str]) -> dict[str, str]:
 def _of_dotenv(file: Path) -> dict[str, str]:
     try:
         named = PREFIX.encode() in file.read_bytes().upper()
+    except (FileNotFoundError, IsADirectoryError):
+        return {}
     except OSError:
+        named = True  # it may be: reading it tells what is wrong
+    if not named:
         return {}
     # Reading it takes an import, which most runs need not pay for.
-    return read_env_file(file) if named else {}
+    from osiris.core.connections.env_file import read_variables
+
+    return read_variables(file)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osiris.core.connections.env_file import read_variables
 from osiris.core.connections.publicity import is_public
 from osiris.core.connections.redaction import REDACTOR, Redactor
 from osiris.core.connections.references import SecretReference, parse_reference
@@ -149,6 +150,8 @@ class SecretResolver:
         near = get_close_matches(name, {key for _, variables in self._places() for key in variables}, n=1, cutoff=0.8)
         told = f"did you mean {near[0]}? " if near else ""
         where = "" if self._dotenv is None else f" or add it to {self._dotenv}"
+        if self._dotenv is not None and self._dotenv.is_dir():
+            where = f"; {self._dotenv} is a folder, a file of that name could set it too"
         raise _Unresolved(
             "connection.missing_variable", f"variable {name} is not set", f"{told}export {name}=...{where}"
         )
@@ -172,19 +175,9 @@ class SecretResolver:
 
     @cached_property
     def _dotenv_values(self) -> Mapping[str, str]:
-        if self._dotenv is None or not self._dotenv.is_file():
+        if self._dotenv is None or not self._dotenv.exists() or self._dotenv.is_dir():  # as a virtual environment
             return {}
-        from dotenv import dotenv_values
-
-        try:
-            read = dotenv_values(self._dotenv, interpolate=False, encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConnectionConfigError(
-                f"{self._dotenv} cannot be read: {type(error).__name__}",
-                hint="it must be UTF-8 text with lines NAME=value",
-                code="connection.dotenv",
-            ) from None
-        return {name: value for name, value in read.items() if value is not None}
+        return read_variables(self._dotenv)
 
     def _path(self, name: str) -> Path:
         return self._base_dir / Path(name).expanduser()
