@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 
@@ -153,11 +154,41 @@ def test_the_project_file_names_adapter_options_and_fallbacks(lab):
     assert lab("run").code == 4
 
 
-@pytest.mark.parametrize("text", ["adaptors: {}", "adapters: [local]", "adapters: {defualt: local}", "{", "- 1"])
+PROJECT_FILES = {
+    "adaptors: {}": (":1:1: error: unknown option 'adaptors'", "did you mean adapters?"),
+    "adapters: [local]": (":1:11: error: adapters: must be a mapping, but is a list", "known in it"),
+    "adapters: {defualt: local}": (":1:12: error: unknown option 'defualt'", "did you mean default?"),
+    "{": (":1:", "error: "),
+    "- 1": (":1:1: error: the file holds a list; it must be a mapping", "known in it: adapters"),
+    "adapters:\n  fallback: local": (":2:13: error: fallback: should be a valid list, but is a text", "known in it"),
+    "adapters: {default: local}\nadapters: {}": (":2:1: error: key 'adapters' is already set in line 1", ""),
+    "adapters: {default: local, default: mars}": (":1:28: error: key 'default' is already set in line 1", ""),
+}
+
+
+@pytest.mark.parametrize("text", PROJECT_FILES)
 def test_a_project_file_that_means_nothing_is_refused(lab, text):
     lab.pipeline(MAKE, params=PARAMS)
     lab.write("osiris.yaml", text)
     ended = lab("run")
+    place, hint = PROJECT_FILES[text]
     assert ended.code == 2
-    assert "osiris.yaml cannot be used" in ended.err
-    assert "Traceback" not in ended.err
+    assert f"osiris.yaml{place}" in ended.err
+    assert hint in ended.err
+    assert not {"Traceback", "AdapterSettings", "tuple", "dictionary"} & set(re.findall(r"\w+", ended.err))
+
+
+@pytest.mark.parametrize("text", ["", "adapters:", "# nothing", "version: '2.0'\nfilesystem: {}"])
+def test_a_project_file_may_say_nothing(lab, text):
+    lab.pipeline(MAKE, params=PARAMS)
+    lab.write("osiris.yaml", text)
+    assert lab("run").code == 0
+
+
+def test_a_project_file_without_permission(lab):
+    lab.pipeline(MAKE, params=PARAMS)
+    lab.write("osiris.yaml", "adapters: {default: local}").chmod(0)
+    ended = lab.as_nobody("run")
+    assert ended.code == 2
+    assert "osiris.yaml' cannot be read: no permission" in ended.err
+    assert "hint: check its permissions" in ended.err

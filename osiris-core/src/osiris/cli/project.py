@@ -76,7 +76,7 @@ def read_env_file(path: Path | None) -> dict[str, str]:
     try:
         return read_variables(path)
     except ConnectionConfigError as error:
-        problems = [replace(problem, code="usage.env_file").to_dict() for problem in error.problems]
-        raise UsageError(
-            error.message, hint=error.hint, code="usage.env_file", **({"problems": problems} if problems else {})
-        ) from None
+        told = UsageError(error.message, hint=error.hint, code="usage.env_file")
+        if error.problems:
+            told.facts["problems"] = [replace(one, code=told.code).to_dict() for one in error.problems]
+        raise told from None
