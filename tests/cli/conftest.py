@@ -146,7 +146,7 @@ class Sink(Driver):
         table = inputs["df"]
         path = ctx.resolve_path(config.get("path", "out.txt"))
         path.write_text(str(table.num_rows))
-        ctx.add_output(str(path), rows=table.num_rows, bytes=path.stat().st_size)
+        ctx.add_output(config.get("url", str(path)), rows=table.num_rows, bytes=path.stat().st_size)
         return {}
 '''
 

@@ -193,6 +193,75 @@ def test_doctor(lab):
     assert lab("doctor").code == 3
 
 
+PROJECTS = {
+    "osiris.yaml": {
+        "foo: 1": (3, "osiris.yaml:1:1: unknown option 'foo'"),
+        "[": (3, "osiris.yaml:1:"),
+        "adapters: [1]": (3, "adapters: must be a mapping, but is a list"),
+        "adapters: {default: mars}": (4, "osiris.yaml: there is no adapter 'mars'"),
+        "adapters: {fallback: [mars]}": (4, "osiris.yaml: there is no adapter 'mars'"),
+        "adapters: {options: {local: {isolation: nowhere}}}": (3, "isolation"),
+        "forbidden": (3, "osiris.yaml' cannot be read: no permission"),
+    },
+    "osiris_connections.yaml": {
+        "connections: {lab: {main: {host: up, password: hush-hush}}}": (3, "password holds a secret in clear"),
+        "connections: {duckdb: {main: {pth: x}}}": (3, "connection @duckdb.main: unknown option 'pth'"),
+        "connections: {nosuch: {main: {host: up}}}": (0, "no installed driver opens connections of family 'nosuch'"),
+    },
+    ".env": {
+        "A='x": (3, ".env:1: this line is no variable"),
+        "forbidden": (3, ".env' cannot be read: no permission"),
+        "A=1": (0, "1 variable in "),
+    },
+}
+
+
+@pytest.mark.parametrize(("file", "text"), [(file, text) for file, texts in PROJECTS.items() for text in texts])
+def test_doctor_sees_what_a_run_would_see(lab, file, text):
+    written = lab.write(file, text)
+    if text == "forbidden":
+        written.chmod(0)
+    code, told = PROJECTS[file][text]
+    ended = lab.as_nobody("doctor")
+    assert (ended.code, ended.err) == (code, "")
+    assert told in ended.out
+    assert "hush-hush" not in ended.out
+
+
+def test_doctor_and_a_session_folder_that_is_a_file(lab):
+    lab.write("taken", "")
+    ended = lab("doctor", "--session-dir", "taken")
+    assert (ended.code, "taken is a file" in ended.out, "Permission" in ended.out) == (5, True, False)
+
+
+def test_connections_are_tested_by_the_rules_of_validate(lab):
+    lab.write(
+        "osiris_connections.yaml",
+        """\
+        connections:
+          duckdb:
+            misspelt: {pth: x.duckdb}
+          lab:
+            clear: {host: up, password: hush-hush}
+          labb:
+            nobody: {host: up}
+        """,
+    )
+    ended, document = lab("connections", "test"), lab("connections", "test", "--json")
+    assert (ended.code, document.code) == (5, 5)
+    assert "osiris_connections.yaml:3:21: connection @duckdb.misspelt: unknown option 'pth'" in ended.out
+    assert "hint: did you mean path?" in ended.out
+    assert "osiris_connections.yaml:5:33: connection @lab.clear: password holds a secret in clear" in ended.out
+    assert "@labb.nobody: failed: no installed driver opens connections of family 'labb'" in ended.out
+    assert "hint: did you mean lab? they open" in ended.out
+    assert [one["error"]["code"] for one in document.json()["connections"]] == [
+        "plan.connection",
+        "plan.secret_in_clear",
+        "plugin.not_found",
+    ]
+    assert "hush-hush" not in ended.out + ended.err + document.out
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_bench(lab, options):
     lab.pipeline(NUMBERS, SAVE)

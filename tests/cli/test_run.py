@@ -29,6 +29,12 @@ def test_result_goes_to_stdout_and_story_to_stderr(lab):
     assert (lab.folder / "out.txt").read_text() == "1200"
 
 
+def test_an_output_elsewhere_is_shown_by_its_url(lab):
+    lab.pipeline(NUMBERS, {**SAVE, "config": {"url": "memory://b/x.csv"}})
+    ended = lab("run")
+    assert "output:  memory://b/x.csv (1,200 rows" in ended.out
+
+
 def test_json_is_one_document_even_if_drivers_print(lab):
     lab.pipeline({"id": "shout", "driver": "lab.shout"})
     ended = lab("run", "--json")

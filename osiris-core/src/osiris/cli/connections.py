@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from osiris.cli import figures, terminal
+from osiris.cli.connection_checks import describe_driver_for, find_problems
 from osiris.cli.options import EnvFile, Json
 from osiris.cli.project import find_project, read_env_file
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, styled, tell, write
-from osiris.core.errors import ExecutionError, OsirisError, UsageError
+from osiris.core.errors import ConnectionConfigError, ExecutionError, OsirisError, Problem
 
 if TYPE_CHECKING:
-    from osiris.core.connections import Connection
+    from osiris.core.connections import Connection, Connections
 
 __all__ = ["app"]
 
@@ -85,7 +86,7 @@ def check_connections(
     chosen = known.list() if name is None else [known.get(name if name.startswith("@") else f"@{name}")]
     if not chosen and not as_json:
         tell(f"no connections in {clean(project / 'osiris_connections.yaml')}")
-    results = [_try(connection, environment, project) for connection in chosen]
+    results = [_try(connection, known, environment, project) for connection in chosen]
     failed = [result for result in results if result["status"] != "success"]
     if as_json:
         document: dict[str, Any] = {"status": "failed" if failed else "success", "connections": results}
@@ -98,11 +99,11 @@ def check_connections(
     return ExecutionError.exit_code if failed else 0
 
 
-def _try(connection: Connection, environment: dict[str, str], project: Path) -> dict[str, Any]:
+def _try(connection: Connection, known: Connections, environment: dict[str, str], project: Path) -> dict[str, Any]:
     label = connection.name
     begun = perf_counter()
     try:
-        facts = _check(connection, environment, project)
+        facts = _check(connection, known, environment, project)
     except OsirisError as error:
         return {"connection": label, "status": "failed", "error": error.to_dict()}
     except Exception as error:  # a driver's own: its author forgot to translate it
@@ -116,35 +117,24 @@ def _try(connection: Connection, environment: dict[str, str], project: Path) -> 
     }
 
 
-def _check(connection: Connection, environment: dict[str, str], project: Path) -> Any:
-    """Let a driver of the family open the connection."""
+def _check(connection: Connection, known: Connections, environment: dict[str, str], project: Path) -> Any:
+    """Let a driver of the family open the connection, if it is as a pipeline could use it."""
     from osiris.core.connections import SecretResolver, fill
     from osiris.core.driver import DriverRegistry
     from osiris.core.plugins import Catalog
 
+    spec = describe_driver_for(connection.family)
+    problems = find_problems(connection, spec, known)
+    if problems:
+        raise ConnectionConfigError(problems=problems)
     resolver = SecretResolver(environment, project / ".env", extra_schemes=Catalog.current().secret_resolvers)
     values = fill(connection.values, resolver.resolve_all(connection.references()))
-    driver = DriverRegistry.get(_driver_for(connection.family))
+    driver = DriverRegistry.get(spec.name)
     try:
         with TemporaryDirectory(prefix="osiris-check-") as folder:
             return driver.check({"connection": connection.name}, _context(values, Path(folder), project))
     finally:
         driver.close()
-
-
-def _driver_for(family: str) -> str:
-    """The driver that checks connections of a family: an extractor where there is one.
-
-    Raises:
-        PluginError: No driver of that family is installed.
-    """
-    from osiris.core.plugins import Catalog
-
-    specs = [spec for spec in Catalog.current().driver_specs() if spec.connection_family == family]
-    if not specs:
-        Catalog.current().describe_driver(f"{family}.extractor")
-        raise UsageError(f"no driver uses connections of family {family!r}", hint="see 'osiris drivers list'")
-    return min(specs, key=lambda spec: (spec.role != "extractor", spec.name)).name
 
 
 def _context(values: Any, folder: Path, project: Path) -> Any:
@@ -164,9 +154,12 @@ def _write(result: dict[str, Any]) -> None:
         write(f"{label}: {styled('ok', 'green', stream=sys.stdout)} in {took}{told}")
         return
     error = result["error"]
-    write(f"{label}: {styled('failed', 'red', stream=sys.stdout)}: {clean(error['message'])}")
-    if error["hint"]:
-        write(f"  hint: {clean(error['hint'])}")
+    failed = styled("failed", "red", stream=sys.stdout)
+    for told in (error.get("facts") or {}).get("problems") or [error]:
+        place = f"{Problem(**told).place}: " if "file" in told else ""
+        write(f"{label}: {failed}: {clean(place + told['message'])}")
+        if told.get("hint"):
+            write(f"  hint: {clean(told['hint'])}")
 
 
 def _brief(connection: Connection) -> dict[str, Any]:

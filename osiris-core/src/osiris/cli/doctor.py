@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -14,11 +15,13 @@ from typing import Literal
 import typer
 
 from osiris.cli import figures, terminal
+from osiris.cli.connection_checks import describe_driver_for, find_problems
+from osiris.cli.failure import list_problems
 from osiris.cli.options import Json, SessionDir
 from osiris.cli.project import MARKER, find_project, sessions_root
 from osiris.cli.terminal import clean, styled, write
 from osiris.core import __version__
-from osiris.core.errors import InvalidPipelineError, OsirisError, PluginError
+from osiris.core.errors import InvalidPipelineError, OsirisError, PluginError, UsageError
 from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["app"]
@@ -119,36 +122,96 @@ def _check_scan() -> Iterator[Finding]:
 
 def _check_project(project: Path) -> Iterator[Finding]:
     if (project / MARKER).is_file():
-        yield Finding(what="project", found=str(project))
+        mistakes = list(_check_settings(project))
+        yield from mistakes or [Finding(what="project", found=str(project))]
     else:
         found = f"no {MARKER} here or above: {project} is used"
         yield Finding(what="project", state="warn", found=found, hint="'osiris init' makes one")
-    yield from _check_connections(project)
+    env_file = list(_check_env_file(project / ".env"))
+    yield from env_file
+    yield from _check_connections(project, with_secrets=not any(finding.state == "fail" for finding in env_file))
 
 
-def _check_connections(project: Path) -> Iterator[Finding]:
+def _check_settings(project: Path) -> Iterator[Finding]:
+    """What a run would say of osiris.yaml, and of the adapters that it names."""
+    from osiris.cli.settings import read_settings
+    from osiris.core.adapter_factory import AdapterFactory
+
+    try:
+        settings = read_settings(project).adapters
+    except UsageError as error:
+        yield from _mistakes("project", error)
+        return
+    for name in dict.fromkeys((settings.default, *settings.fallback)):
+        try:
+            AdapterFactory.create(name, **settings.options.get(name, {}))
+        except PluginError as error:
+            found = f"{MARKER}: {error.message}"
+            yield Finding(what="project", state="fail", found=found, hint=error.hint, exit_code=error.exit_code)
+        except UsageError as error:
+            yield from _mistakes("project", error)
+
+
+def _check_env_file(file: Path) -> Iterator[Finding]:
+    from osiris.core.connections.env_file import read_variables
+
+    if file.is_dir():
+        hint = "variables come from the environment only"
+        yield Finding(what="variables", state="warn", found=f"{file} is a folder", hint=hint)
+    elif file.exists():
+        try:
+            found = figures.count(len(read_variables(file)), "variable")
+        except InvalidPipelineError as error:
+            yield from _mistakes("variables", error)
+        else:
+            yield Finding(what="variables", found=f"{found} in {file}")
+
+
+def _check_connections(project: Path, *, with_secrets: bool) -> Iterator[Finding]:
     from osiris.core.connections import Connections, SecretResolver
     from osiris.core.plugins import Catalog
 
     resolver = SecretResolver({}, project / ".env", extra_schemes=Catalog.current().secret_resolvers)
     try:
-        found = Connections.load(project).list()
+        known = Connections.load(project)
     except InvalidPipelineError as error:
-        yield Finding(what="connections", state="fail", found=error.message, hint=error.hint, exit_code=error.exit_code)
+        yield from _mistakes("connections", error)
         return
-    yield Finding(what="connections", found=figures.count(len(found), "connection"))
-    for connection in found:
+    yield Finding(what="connections", found=figures.count(len(known.list()), "connection"))
+    for connection in known.list():
+        what = f"connection {connection.name}"
         try:
-            resolver.resolve_all(connection.references())
-        except OsirisError as error:
-            yield Finding(what=f"connection {connection.name}", state="warn", found=error.message, hint=error.hint)
+            problems = find_problems(connection, describe_driver_for(connection.family), known)
+        except PluginError as error:  # nobody may use it
+            yield Finding(what=what, state="warn", found=error.message, hint=error.hint)
+            continue
+        if problems:
+            yield from _mistakes(what, InvalidPipelineError(problems=problems))
+        elif with_secrets:
+            try:
+                resolver.resolve_all(connection.references())
+            except OsirisError as error:
+                yield Finding(what=what, state="warn", found=error.message, hint=error.hint)
+
+
+def _mistakes(what: str, error: OsirisError) -> Iterator[Finding]:
+    """One finding for everything that is wrong in a file of the project."""
+    wrong = InvalidPipelineError.exit_code
+    problems = list_problems(error)
+    for problem in problems:
+        found = f"{problem.place}: {problem.message}" if problem.place else problem.message
+        yield Finding(what=what, state="fail", found=found, hint=problem.hint, exit_code=wrong)
+    if not problems:
+        yield Finding(what=what, state="fail", found=error.message, hint=error.hint, exit_code=wrong)
 
 
 def _check_disk(root: Path) -> Iterator[Finding]:
-    folder = next(parent for parent in (root, *root.parents) if parent.exists())
     try:
+        folder = next(parent for parent in (root, *root.parents) if parent.exists())
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file", str(folder))
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "Permission denied", str(folder))
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"osiris")
     except OSError as error:

@@ -81,7 +81,9 @@ def _write_skipped(steps: Sequence[Mapping[str, Any]]) -> None:
 
 
 def nearby(path: object) -> str:
-    """A path as short as it can be written from here."""
+    """A path as short as it can be written from here; a URL as it is."""
+    if "://" in str(path):
+        return clean(path)
     whole = Path(str(path))
     try:
         return clean(whole.relative_to(Path.cwd()))
