@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from osiris.cli.summary import write_summary
+
 NUMBERS = {"id": "make", "driver": "lab.numbers", "config": {"count": 1200}}
 SAVE = {"id": "save", "driver": "lab.sink", "inputs": {"df": "${make.df}"}}
 WAIT = {"id": "wait", "driver": "lab.wait"}
@@ -139,9 +141,10 @@ def test_signal_stops_the_run_cleanly(lab, number):
     assert lab("runs", "list", "--json").json()["sessions"][0]["status"] == "cancelled"
 
 
-def test_second_interrupt_ends_at_once(lab):
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_second_interrupt_ends_at_once(lab, options):
     lab.pipeline({**WAIT, "driver": "lab.stubborn"})
-    process = lab.start("run")
+    process = lab.start("run", *options)
     lab.wait_for("started")
     process.send_signal(signal.SIGINT)
     line = ""
@@ -149,9 +152,12 @@ def test_second_interrupt_ends_at_once(lab):
         line = process.stderr.readline()
         assert line, "it ended without saying so"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopped at once" in err
+    if options:
+        document = json.loads(out)
+        assert (document["status"], document["error"]["code"]) == ("cancelled", "run.cancelled")
     assert "interrupted: 0 steps finished, 1 not" in lab("runs", "show").out
 
 
@@ -178,6 +184,33 @@ def test_interrupt_on_a_terminal_restores_the_cursor(lab):
     assert "running: 0 of 1 step" in CONTROLS.sub("", shown)
     assert "once more to stop at once" in shown
     assert "error: the run was interrupted by Ctrl-C" in CONTROLS.sub("", shown)
+
+
+def test_second_interrupt_on_a_terminal_takes_the_lines_away(lab):
+    lab.pipeline({**WAIT, "driver": "lab.stubborn"})
+    running = lab.on_terminal("run")
+    running.read_until("running: ")
+    lab.wait_for("started")
+    running.interrupt()
+    running.read_until("once more to stop at once")
+    running.interrupt()
+    code, shown = running.finish()
+    assert code == 130
+    assert shown.rindex("stopped at once") > max(shown.rindex("running: "), shown.rindex("\x1b[?25h"))
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_summary_tells_what_began_from_what_did_not(capsys):
+    states = {"a": "success", "b": "aborted", "c": "failed", "d": "skipped", "e": "running"}
+    steps = [
+        {"id": name, "driver": "lab.fail", "status": status, "reason": "step 'c' failed", "duration_ms": 0.0}
+        for name, status in states.items()
+    ]
+    write_summary({"status": "failed", "session_dir": "/nowhere/x", "steps": steps})
+    lines = capsys.readouterr().out.splitlines()
+    assert "stopped: b (step 'c' failed)" in lines
+    assert "not run: d (step 'c' failed)" in lines
+    assert lines[5].split() == ["e", "lab.fail", "not", "stopped", "0", "0", "B"]
 
 
 def test_no_color_means_no_styles(lab):

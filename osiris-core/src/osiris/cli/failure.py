@@ -23,7 +23,16 @@ from osiris.core.errors import (
     UsageError,
 )
 
-__all__ = ["exit_code", "handled", "list_problems", "report", "tell_error", "tell_problem", "tell_warnings"]
+__all__ = [
+    "exit_code",
+    "handled",
+    "list_problems",
+    "report",
+    "report_at_once",
+    "tell_error",
+    "tell_problem",
+    "tell_warnings",
+]
 
 BUG = 1
 _MOST_WARNINGS = 10
@@ -90,6 +99,11 @@ def document(error: BaseException) -> dict[str, object]:
     if known is not None:
         return known.to_dict()
     return {"type": type(error).__name__, "code": "bug", "message": str(error) or type(error).__name__}
+
+
+def report_at_once(error: BaseException) -> None:
+    """The document alone, from any thread of a process that ends now."""
+    terminal.write_json_at_once({"status": status(error), "error": document(error)})
 
 
 def tell_error(error: BaseException) -> None:

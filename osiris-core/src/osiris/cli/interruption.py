@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from osiris.cli.terminal import tell
 from osiris.core.cancellation import Cancellation
+from osiris.core.errors import RunCancelledError
 
 __all__ = ["interruptible"]
 
@@ -21,12 +22,18 @@ _REASONS = {
 
 
 @contextmanager
-def interruptible(cancellation: Cancellation, *, restore: Callable[[], object] = lambda: None) -> Iterator[None]:
+def interruptible(
+    cancellation: Cancellation,
+    *,
+    restore: Callable[[], object] = lambda: None,
+    report: Callable[[RunCancelledError], object] = lambda error: None,
+) -> Iterator[None]:
     """While the block runs, the first signal requests ``cancellation`` and the second ends the process.
 
     Args:
         cancellation: What is told.
         restore: Called before the process ends at once: gives the terminal back.
+        report: Called then, with the error that it ends with.
     """
     # Python runs signal handlers in the main thread only, which may sit in a database call that does not return:
     # the C handler writes the signal's number to this pipe, and a thread of ours acts on it.
@@ -36,7 +43,9 @@ def interruptible(cancellation: Cancellation, *, restore: Callable[[], object] =
     caught = [number for number in _REASONS if signal.getsignal(number) is not signal.SIG_IGN]
     previous_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     previous = {number: signal.signal(number, _do_nothing) for number in caught}
-    watcher = threading.Thread(target=_watch, args=(reading, cancellation, restore), name="osiris-signals", daemon=True)
+    watcher = threading.Thread(
+        target=_watch, args=(reading, cancellation, restore, report), name="osiris-signals", daemon=True
+    )
     watcher.start()
     try:
         yield
@@ -53,7 +62,12 @@ def _do_nothing(number: int, frame: object) -> None:
     """The watcher acts; a handler must exist for the pipe to be written."""
 
 
-def _watch(reading: int, cancellation: Cancellation, restore: Callable[[], object]) -> None:
+def _watch(
+    reading: int,
+    cancellation: Cancellation,
+    restore: Callable[[], object],
+    report: Callable[[RunCancelledError], object],
+) -> None:
     asked = False
     while True:
         try:
@@ -66,9 +80,11 @@ def _watch(reading: int, cancellation: Cancellation, restore: Callable[[], objec
             continue  # another signal that somebody else handles
         number = signal.Signals(numbers[0])
         if asked:
+            with suppress(Exception):
+                restore()  # first: what draws there would draw over what comes
             tell("stopped at once")
             with suppress(Exception):
-                restore()
+                report(RunCancelledError(f"the run was {_REASONS[number]}, stopped at once", signal=int(number)))
             os._exit(128 + number)
         asked = True
         again = "; once more to stop at once" if number == signal.SIGINT else ""

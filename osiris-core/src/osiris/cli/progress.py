@@ -185,11 +185,15 @@ class LiveLines(Teller):
                 live.stop()
 
     def restore(self) -> None:
-        """Show the cursor without waiting for whoever is drawing."""
+        """Take the lines away, without waiting long for whoever is drawing; then at least show the cursor."""
         import os
 
-        with suppress(OSError):
-            os.write(2, b"\x1b[?25h\r\n")
+        closing = threading.Thread(target=self.close, daemon=True)
+        closing.start()
+        closing.join(0.5)
+        if closing.is_alive():
+            with suppress(OSError):
+                os.write(2, b"\x1b[?25h\r\n")
 
     def on_event(self, event: Event) -> None:
         """Take it over into the step's line."""

@@ -99,7 +99,8 @@ def run(
         os.environ.setdefault("OSIRIS_RPC_TRACE", "-")  # see osiris.core.remote.trace
     cancellation = Cancellation()
     teller: Teller = Teller()
-    with interruptible(cancellation, restore=lambda: teller.restore()):
+    at_once = failure.report_at_once if as_json else lambda error: None
+    with interruptible(cancellation, restore=lambda: teller.restore(), report=at_once):
         how = _options(parallel, max_memory, resume=resume is not None)
         environment = read_env_file(env_file)
         params, given = parse_pairs(param, "--param"), parse_pairs(adapter_option, "--adapter-option")

@@ -22,6 +22,7 @@ STYLES = {
     "interrupted": "yellow",
     "broken": "red",
     "running": "cyan",
+    "not stopped": "yellow",
     "aborted": "yellow",
     "skipped": "dim",
 }
@@ -70,14 +71,15 @@ def write_way_on(folder: Path) -> None:
 
 
 def _write_skipped(steps: Sequence[Mapping[str, Any]]) -> None:
-    """The steps that did not run, by reason: one line for each."""
-    by_reason: dict[str, list[str]] = {}
+    """The steps that were stopped, and those that never began, by reason: one line for each."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
     for step in steps:
-        if step.get("status") in ("skipped", "aborted") and step.get("reason"):
-            by_reason.setdefault(clean(step["reason"]), []).append(clean(step["id"]))
-    for reason, names in by_reason.items():
+        told = {"aborted": "stopped:", "skipped": "not run:"}.get(str(step.get("status")))
+        if told and step.get("reason"):
+            by_reason.setdefault((told, clean(step["reason"])), []).append(clean(step["id"]))
+    for (told, reason), names in by_reason.items():
         more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-        write(f"not run: {', '.join(names[:5])}{more} ({reason})")
+        write(f"{told} {', '.join(names[:5])}{more} ({reason})")
 
 
 def nearby(path: object) -> str:
@@ -110,13 +112,16 @@ def _write_steps(steps: Sequence[Mapping[str, Any]], *, on_terminal: bool) -> No
 
 def _step_cells(step: Mapping[str, Any]) -> list[Cell]:
     status = str(step.get("status", ""))
+    if status == "running":  # the run is over: it was not waited for any longer
+        status = "not stopped"
+    timed = status not in ("skipped", "pending") and (status != "not stopped" or step.get("duration_ms"))
     return [
         str(step.get("id", "")),
         (str(step.get("driver", "")), "dim"),
         (status, STYLES.get(status, "")),
         f"{step.get('rows_out') or step.get('rows_in') or 0:,}",
         figures.size(step.get("bytes_out") or step.get("bytes_in") or 0),
-        figures.duration(step.get("duration_ms")) if status not in ("skipped", "pending") else "",
+        figures.duration(step.get("duration_ms")) if timed else "",
     ]
 
 

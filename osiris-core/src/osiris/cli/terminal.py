@@ -34,8 +34,10 @@ __all__ = [
     "width",
     "write",
     "write_json",
+    "write_json_at_once",
 ]
 
+_KEPT: list[int] = []  # where stdout leads while it is kept for the result
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127) if chr(code) not in "\n\t"}
 
@@ -115,7 +117,18 @@ def tell(text: str = "") -> None:
 
 def write_json(document: Any) -> None:
     """Print one JSON document as the result; raises as :func:`write`."""
-    write(json.dumps(_plain(document), indent=2, ensure_ascii=False))
+    write(_as_json(document))
+
+
+def _as_json(document: Any) -> str:
+    return json.dumps(_plain(document), indent=2, ensure_ascii=False)
+
+
+def write_json_at_once(document: Any) -> None:
+    """The same from any thread of a process that ends now, whoever has stdout; raises OSError."""
+    left = f"{_as_json(document)}\n".encode(errors="backslashreplace")
+    while left:
+        left = left[os.write(_KEPT[-1] if _KEPT else 1, left) :]
 
 
 @contextmanager
@@ -129,6 +142,7 @@ def kept_for_result() -> Iterator[None]:
         yield
         return
     kept = os.dup(target)
+    _KEPT.append(kept)
     os.dup2(source, target)
     # Not ours: a function of the user's may close it, and the result is still to come.
     sys.stdout = open(source, "w", 1, stdout.encoding, "backslashreplace", closefd=False)  # noqa: SIM115
@@ -138,6 +152,7 @@ def kept_for_result() -> Iterator[None]:
         sys.stdout = stdout
         with suppress(OSError, ValueError):
             stdout.flush()
+        _KEPT.remove(kept)
         os.dup2(kept, target)
         os.close(kept)
 
