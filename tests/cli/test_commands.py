@@ -93,6 +93,18 @@ def test_runs_list_and_show(lab):
     assert shown["failed_steps"][0]["step_id"] == "boom"
 
 
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_a_narrow_terminal_breaks_no_words(lab, columns):
+    lab.pipeline(NUMBERS, {**SAVE, "driver": "filesystem.csv_writer", "config": {"path": "out.csv"}})
+    lab("run", "--quiet")
+    for arguments, names in ((["runs", "list"], ["success"]), (["plan"], ["filesystem.csv_writer", "lab.numbers"])):
+        code, shown = lab.on_terminal(*arguments, columns=columns, NO_COLOR="1").finish()
+        assert code == 0
+        assert max(map(len, shown.splitlines())) <= columns
+        assert all(name in shown for name in names), shown
+    assert len(lab.on_terminal("runs", "list", columns=columns, NO_COLOR="1").finish()[1].splitlines()) == 2
+
+
 def test_plugins_list_shows_states_and_survives_broken_ones(lab, tmp_path_factory):
     site = tmp_path_factory.mktemp("broken")
     for name, requires, module in (("shaky", "osiris-core>=1,<2", "shaky"), ("future", "osiris-core>=7,<8", "shaky")):

@@ -38,7 +38,7 @@ def list_drivers(as_json: Json = False) -> None:
         tell("no driver is installed; 'pip install osiris-core[standard]' brings the usual ones")
         return
     rows: list[list[Cell]] = [[spec.name, (spec.role, "dim"), spec.summary] for spec in specs]
-    write_table(["driver", "role", "what it does"], rows)
+    write_table(["driver", "role", "what it does"], rows, spare=[1])
     for warning in Catalog.current().warnings():
         tell(f"{styled('warning:', 'bold', 'yellow')} {clean(warning)}")
 

@@ -141,7 +141,7 @@ def _write(planned: PlannedPipeline, document: Mapping[str, Any]) -> None:
         ]
         for step in document["steps"]
     ]
-    write_table(["stage", "step", "driver", "package", "inputs"], rows, right=[0])
+    write_table(["stage", "step", "driver", "package", "inputs"], rows, right=[0], whole=[1, 2], spare=[3, 0])
     masked: list[list[Cell]] = [
         [", ".join(rule["columns"]), rule["method"], (step["id"], "bold")]
         for step in document["steps"]

@@ -62,7 +62,7 @@ def list_plugins(as_json: Json = False) -> None:
         ]
         for report in reports
     ]
-    write_table(["name", "kind", "state", "package", "offers"], rows)
+    write_table(["name", "kind", "state", "package", "offers"], rows, spare=[3, 1])
     for report in reports:
         if report.reason:
             write(f"\n{clean(report.name)} is {report.state}: {clean(report.reason)}")

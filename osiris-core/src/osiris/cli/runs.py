@@ -57,7 +57,7 @@ def list_runs(
         [info.id, info.pipeline, (info.status, STYLES.get(info.status, "")), _local(info.started), _took(info)]
         for info in shown
     ]
-    write_table(["session", "pipeline", "status", "started", "time"], rows, right=[4])
+    write_table(["session", "pipeline", "status", "started", "time"], rows, right=[4], whole=range(5), spare=[3, 4, 1])
     if len(shown) < len(found):
         write(f"... and {figures.count(len(found) - len(shown), 'older run')}; see them with --limit {len(found)}")
 

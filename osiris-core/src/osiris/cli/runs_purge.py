@@ -131,7 +131,9 @@ def _write_json(report: PurgeReport, error: ExecutionError | None, dry_run: bool
 def _write_report(report: PurgeReport, root: Path, dry_run: bool) -> None:
     if report.removed or report.leftovers:
         rows = [_row(found) for found in (*report.removed, *report.leftovers)]
-        write_table(["session", "pipeline", "status", "ended", "size"], rows, right=[4])
+        write_table(
+            ["session", "pipeline", "status", "ended", "size"], rows, right=[4], whole=range(5), spare=[3, 1, 4]
+        )
         write()
     what = figures.count(len(report.removed), "run")
     if report.leftovers:

@@ -29,7 +29,6 @@ STYLES = {
 """The colour of each status of a run or a step."""
 
 _MOST_STEPS = 40
-_ROOMY = 80
 
 
 def write_summary(result: Mapping[str, Any]) -> None:
@@ -98,14 +97,8 @@ def _write_steps(steps: Sequence[Mapping[str, Any]], *, on_terminal: bool) -> No
     if on_terminal and len(steps) > _MOST_STEPS:
         unsuccessful = [step for step in steps if step.get("status") != "success"]
         shown = (unsuccessful or list(steps))[:_MOST_STEPS]
-    roomy = terminal.width(sys.stdout) >= _ROOMY
     titles = ["step", "driver", "status", "rows", "size", "time"]
-    rows = [_step_cells(step) for step in shown]
-    if not roomy:  # the driver is what can be done without
-        titles.pop(1)
-        for row in rows:
-            row.pop(1)
-    write_table(titles, rows, right=range(len(titles) - 3, len(titles)))
+    write_table(titles, [_step_cells(step) for step in shown], right=[3, 4, 5], whole=range(6), spare=[1, 4, 5])
     if len(shown) < len(steps):
         write(f"... and {figures.count(len(steps) - len(shown), 'more step')}; all of them with --json")
 
