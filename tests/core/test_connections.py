@@ -370,6 +370,19 @@ def test_a_dotenv_that_is_no_text_is_told(tmp_path):
         SecretResolver({}, tmp_path / ".env").resolve_all(["${NONE_OF_THEM}"])
 
 
+def test_a_dotenv_with_a_mistake_is_told_with_its_lines_and_without_their_text(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("A=1\nB: hush\nexport C='two\nlines'\n\n=4\n")
+    with pytest.raises(ConnectionConfigError) as caught:
+        SecretResolver({}, tmp_path / ".env").resolve_all(["${A}"])
+    assert [(problem.code, problem.line) for problem in caught.value.problems] == [
+        ("connection.dotenv", 2),
+        ("connection.dotenv", 6),
+    ]
+    assert "hush" not in str(caught.value.to_dict())
+    monkeypatch.setenv("A", "from the environment")  # which goes first, so that the file does not matter
+    assert SecretResolver({}, tmp_path / ".env").resolve_all(["${A}"]) == {"${A}": "from the environment"}
+
+
 # what is registered for redaction
 
 

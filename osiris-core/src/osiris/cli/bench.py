@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from osiris.cli import figures, terminal
+from osiris.cli import failure, figures, terminal
 from osiris.cli.garbage import look_while_running
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import PlannedPipeline, plan_pipeline
@@ -53,7 +53,8 @@ def bench(
     file = find_pipeline(pipeline)
     planned = plan_pipeline(file, find_project(file), params, profile=profile, environment=environment)
     cancellation = Cancellation()
-    with TemporaryDirectory(prefix="osiris-bench-") as folder, interruptible(cancellation):
+    at_once = failure.report_at_once if as_json else lambda error: None
+    with TemporaryDirectory(prefix="osiris-bench-") as folder, interruptible(cancellation, report=at_once):
         numbers = count(1)
         with terminal.kept_for_result():
             look_while_running()

@@ -145,13 +145,15 @@ def kept_for_result() -> Iterator[None]:
     _KEPT.append(kept)
     os.dup2(source, target)
     # Not ours: a function of the user's may close it, and the result is still to come.
-    sys.stdout = open(source, "w", 1, stdout.encoding, "backslashreplace", closefd=False)  # noqa: SIM115
+    theirs = open(source, "w", 1, stdout.encoding, "backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdout = theirs
     try:
         yield
     finally:
         sys.stdout = stdout
-        with suppress(OSError, ValueError):
-            stdout.flush()
+        for stream in (theirs, stdout):
+            with suppress(OSError, ValueError):
+                stream.flush()
         _KEPT.remove(kept)
         os.dup2(kept, target)
         os.close(kept)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from osiris.core.errors import ConnectionConfigError, Problem
+
+if TYPE_CHECKING:
+    from dotenv.parser import Original
 
 __all__ = ["read_variables"]
 
@@ -27,10 +31,15 @@ def read_variables(file: Path) -> dict[str, str]:
             f"the env file '{file}' cannot be read: {reason}", hint=hint, code="connection.dotenv"
         ) from None
     bindings = list(parse_stream(StringIO(text)))
-    wrong = [binding.original.line for binding in bindings if binding.error]
+    wrong = [_line_of(binding.original) for binding in bindings if binding.error]
     if wrong:
         raise ConnectionConfigError(problems=[_no_variable(file, line) for line in wrong])
     return {found.key: found.value for found in bindings if found.key is not None and found.value is not None}
+
+
+def _line_of(statement: Original) -> int:
+    before = len(statement.string) - len(statement.string.lstrip())  # empty lines count as its beginning
+    return statement.line + statement.string[:before].count("\n")
 
 
 def _why_not(error: OSError | UnicodeDecodeError) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -166,12 +166,10 @@ class SecretResolver:
     def _is_default(self, reference: SecretReference) -> bool:
         return reference.scheme == "env" and not self._look_up(reference.name)[0]
 
-    def _places(self) -> list[tuple[str, Mapping[str, str]]]:
-        return [
-            ("given with the run", self._environment),
-            ("environment", os.environ),
-            (str(self._dotenv), self._dotenv_values),
-        ]
+    def _places(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        yield "given with the run", self._environment
+        yield "environment", os.environ
+        yield str(self._dotenv), self._dotenv_values  # read only where the others have not decided
 
     @cached_property
     def _dotenv_values(self) -> Mapping[str, str]:
