@@ -57,14 +57,18 @@ def test_what_drivers_print_tells_no_secret(lab):
     assert "sesame" not in ended.out + ended.err + shown
 
 
-def test_a_function_that_closes_stdout_does_not_close_ours(lab):
-    lab.write("closing.py", "import sys\n\ndef close(df):\n    sys.stdout.close()\n    return df\n")
-    close = {"id": "close", "driver": "pandas.transform", "config": {"function": "closing:close"}}
-    lab.pipeline(NUMBERS, {**close, "inputs": {"df": "${make.df}"}})
+def test_a_function_that_closes_the_streams_does_not_close_ours(lab):
+    text = "import sys\n\ndef close(df):\n    sys.stdout.close()\n    sys.stderr.close()\n    return df\n"
+    lab.write("closing.py", text)
+    config = {"function": "closing:close"}
+    close = {"id": "close", "driver": "pandas.transform", "config": config, "inputs": {"df": "${make.df}"}}
+    lab.pipeline(NUMBERS, close)
     plain, document = lab("run"), lab("run", "--json")
     assert (plain.code, document.code) == (0, 0), plain.err
     assert "success: 2 of 2 steps" in plain.out
     assert document.json()["status"] == "success"
+    lab.pipeline(NUMBERS, close, {**FAIL, "needs": ["close"]})
+    assert "error: step 'boom': the disk of the lab is on fire" in lab("run").err
 
 
 def test_quiet_prints_nothing(lab):

@@ -134,24 +134,24 @@ def write_json_at_once(document: Any) -> None:
 @contextmanager
 def kept_for_result() -> Iterator[None]:
     """While the block runs, what anybody prints to stdout, C libraries included, goes to stderr."""
-    stdout = sys.stdout
+    ours = stdout, stderr = sys.stdout, sys.stderr
     stdout.flush()
     try:
-        target, source = stdout.fileno(), sys.stderr.fileno()
+        target, source = stdout.fileno(), stderr.fileno()
     except (AttributeError, OSError, ValueError):  # not real files: somebody has put their own there
         yield
         return
     kept = os.dup(target)
     _KEPT.append(kept)
     os.dup2(source, target)
-    # Not ours: a function of the user's may close it, and the result is still to come.
-    theirs = open(source, "w", 1, stdout.encoding, "backslashreplace", closefd=False)  # noqa: SIM115
-    sys.stdout = theirs
+    # A function of the user's may close them, and the result is still to come.
+    theirs = [open(source, "w", 1, one.encoding, "backslashreplace", closefd=False) for one in ours]  # noqa: SIM115
+    sys.stdout, sys.stderr = theirs
     try:
         yield
     finally:
-        sys.stdout = stdout
-        for stream in (theirs, stdout):
+        sys.stdout, sys.stderr = ours
+        for stream in (*theirs, stdout):
             with suppress(OSError, ValueError):
                 stream.flush()
         _KEPT.remove(kept)
