@@ -138,6 +138,11 @@ class Login(Driver):
     def check(self, config, ctx):
         if ctx.connection.get("host") == "down":
             raise DriverError(f"no answer from down, password {ctx.connection['password']}", hint="start it")
+        print("login with", ctx.connection["password"])
+        if ctx.connection.get("host") == "odd":
+            return 5
+        if ctx.connection.get("host") == "out":
+            sys.exit(0)
         return {"version": "1.2"}
 
 

@@ -166,6 +166,18 @@ def test_connections(lab):
         assert "hush-hush" not in ended.out + ended.err
 
 
+@pytest.mark.parametrize(("host", "told"), [("odd", "returned a int, not a mapping"), ("out", "SystemExit")])
+def test_a_check_that_is_broken_fails_its_connection_only(lab, host, told):
+    both = {"main": {"password": "${LAB_PASSWORD}"}, "strange": {"host": host, "password": "${LAB_PASSWORD}"}}
+    lab.write("osiris_connections.yaml", json.dumps({"version": "1.0.0", "connections": {"lab": both}}))
+    ended = lab("connections", "test", "--json", LAB_PASSWORD="hush-hush")
+    assert ended.code == 5
+    main, strange = ended.json()["connections"]
+    assert (main["status"], strange["status"]) == ("success", "failed")
+    assert told in strange["error"]["message"]
+    assert ended.err.count("login with ***") == 2
+
+
 def test_schema_checks_pipelines(lab):
     schema = lab("schema").json()
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -100,13 +101,18 @@ def check_connections(
 
 
 def _try(connection: Connection, known: Connections, environment: dict[str, str], project: Path) -> dict[str, Any]:
+    from osiris.core.connections import redacted_streams
+
     label = connection.name
     begun = perf_counter()
     try:
-        facts = _check(connection, known, environment, project)
+        with terminal.kept_for_result(), redacted_streams():  # a driver may print
+            facts = _check(connection, known, environment, project)
+        if not isinstance(facts, Mapping | None):
+            raise TypeError(f"its check() returned a {type(facts).__name__}, not a mapping")
     except OsirisError as error:
         return {"connection": label, "status": "failed", "error": error.to_dict()}
-    except Exception as error:  # a driver's own: its author forgot to translate it
+    except (Exception, SystemExit) as error:  # a driver's own: its author forgot to translate it
         told = ExecutionError(f"{type(error).__name__}: {error}", code="connection.failed")
         return {"connection": label, "status": "failed", "error": told.to_dict()}
     return {

@@ -8,13 +8,7 @@ from typing import Any
 from osiris.core.dataset import Dataset
 from osiris.core.engine.commits import committed, find_commit
 from osiris.core.engine.drivers import StageDrivers
-from osiris.core.engine.ending import (
-    aborted,
-    attributed,
-    tell_ends,
-    tell_start,
-    timed_out,
-)
+from osiris.core.engine.ending import aborted, attributed, tell_ends, tell_start, timed_out
 from osiris.core.engine.progress import Kept
 from osiris.core.engine.report import StepReport
 from osiris.core.engine.state import RunState
