@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +10,7 @@ import pyarrow.csv as pa_csv
 
 from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.compression import choose_codec
+from osiris.drivers.filesystem.csv_blocks import CsvBlocks
 from osiris.drivers.filesystem.csv_layout import CsvLayout, Uncommented, skip_line
 from osiris.drivers.filesystem.csv_records import Record, scan_records
 from osiris.drivers.filesystem.errors import explaining
@@ -63,13 +62,17 @@ class CsvReader:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def batches(self, select: list[int]) -> Iterator[pa.RecordBatch]:
+    def batches(self, select: list[int], block: int = _BLOCK) -> Iterator[pa.RecordBatch]:
         """All rows as text, the columns at the indices ``select`` named by their place there. Once.
+
+        Args:
+            select: The columns.
+            block: How many bytes to parse at a time.
 
         Raises:
             DriverError: A record has too few or too many fields, is not UTF-8, or a quote is never closed.
         """
-        rows, block = 0, _BLOCK
+        rows = 0
         while True:
             try:
                 for batch in self._parse(select, block, skip=rows):
@@ -136,13 +139,14 @@ class CsvReader:
         if not head:
             return None
         source.unread(head)
+        read = source.read
         if source is self._source and source.plain:
-            # Without Python between the disk and the parser.
+            # Blocks in Arrow's memory, which is used again: bytes of Python would be cleared pages each time.
             with explaining(self.location.text, "read"):
                 opened = pa.OSFile(self.location.path, "rb")
             opened.seek(source.offset)
-            return opened
-        return pa.PythonFile(source, mode="r")
+            read = opened.read_buffer
+        return pa.PythonFile(CsvBlocks(read), mode="r")
 
     def _skips_blank(self) -> bool:
         wanted = self.layout.skip_blank_lines
@@ -273,36 +277,30 @@ class CsvReader:
         )
 
     def _open_quote(self, line: int) -> DriverError:
+        quotes = self.layout.csv.quote is not None
         return self._error(
-            f"a quote opened in the record on line {line} is never closed",
+            f"a quote opened in the record on line {line} is never closed"
+            if quotes
+            else f"the record on line {line} ends with the escape character, and nothing after it",
             "filesystem.csv_open_quote",
-            hint="close it; if quotes mean nothing in this file, set `quote: ''`",
+            hint="close it; if quotes mean nothing in this file, set `quote: ''`"
+            if quotes
+            else "remove it; if it is a character as any other in this file, leave out `escape`",
             line=line,
         )
 
     def _check_end(self, last: pa.RecordBatch | None) -> None:
-        """Refuse a file whose last quote is open: pyarrow would take all the rest for one value."""
-        if last is None or self.layout.csv.quote is None:
+        """Refuse a file whose last quote is open, or which ends with an escape: pyarrow would take it as it stands."""
+        csv = self.layout.csv
+        if last is None or (csv.quote is None and csv.escape is None):
             return
-        tail, value = self._tail(), last.column(str(len(self.names) - 1))[-1].as_py() or ""
-        if "\n" not in value and "\r" not in value:
-            if tail.endswith((b"\n", b"\r")):
-                return  # this line end ended the record, so it was outside of quotes
-            line = tail[max(tail.rfind(b"\n"), tail.rfind(b"\r")) + 1 :]
-            if len(line) < _PEEK and not any(
-                record.open_quote for record in scan_records(BytesIO(line), self.layout.csv)
-            ):
-                return  # the last record is one line, and whole
+        value = last.column(str(len(self.names) - 1))[-1].as_py()
+        text = "".join(self.layout.null_values) if value is None else value
+        if "\n" not in text and "\r" not in text:
+            return  # what is parsed ends with a line end: it ended the record, so it was outside of quotes
         for record in self._data_records():
             if record.open_quote:
                 raise self._open_quote(record.line)
-
-    def _tail(self) -> bytes:
-        if not self._source.plain or self.layout.comment:
-            return self._source.tail
-        with explaining(self.location.text, "read"), open(self.location.path, "rb") as file:  # noqa: PTH123
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _PEEK))
-            return file.read()
 
     def _error(self, what: str, code: str, *, hint: str | None = None, **facts: Any) -> DriverError:
         return DriverError(f"{self.location.text}: {what}", hint=hint, code=code, path=self.location.text, **facts)
