@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from osiris.core.dataset import Dataset
+from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.csv_inference import DOUBLES, Misfit, infer
 from osiris.drivers.filesystem.csv_text import to_text
 
@@ -259,6 +260,37 @@ def test_a_date_without_text_is_refused_and_nothing_is_written(step, raises):
     table = pa.table({"when": pa.array([2**62], pa.timestamp("us"))})
     raises("filesystem.no_text", step.write, "csv", table, "out.csv")
     assert step.files() == []
+
+
+_ODD_MOMENTS = [2**63 - 1, -(2**63), 2**31 - 1, -(2**31), -1, 1, 86_400, 86_400_000, 86_400 * 10**6, 86_400 * 10**9]
+_MOMENTS = [
+    *(pa.date32(), pa.date64(), pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")),
+    *(pa.timestamp(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "UTC", "Europe/Prague")),
+    *(pa.duration(unit) for unit in ("s", "ms", "us", "ns")),
+]
+
+
+@pytest.mark.parametrize("kind", _MOMENTS, ids=str)
+def test_every_moment_has_a_text_or_is_refused(kind):
+    storage = pa.int32() if kind.bit_width == 32 else pa.int64()
+    for value in _ODD_MOMENTS:
+        if not -(2 ** (kind.bit_width - 1)) <= value < 2 ** (kind.bit_width - 1):
+            continue
+        array = pa.array([value, None], storage).view(kind)
+        try:
+            texts = [to_text(array)[0].as_py(), to_text(pa.ListArray.from_arrays([0, 2], array))[0].as_py()]
+        except DriverError:
+            continue
+        assert not any("<" in text for text in texts)
+
+
+def test_the_end_of_a_day_comes_back(step):
+    whole_day = pa.array([86_400_000_000, 0], pa.int64()).view(pa.time64("us"))
+    table = pa.table({"t": whole_day})
+    assert step.write("csv", table, "out.csv").read_text() == "t\n24:00:00\n00:00:00\n"
+    assert step.read("csv", "out.csv", types={"t": "time"}).table().equals(table)
+    assert step.write("jsonl", table, "out.jsonl").read_text() == '{"t":"24:00:00"}\n{"t":"00:00:00"}\n'
+    assert step.read("jsonl", "out.jsonl", types={"t": "time"}).table().equals(table)
 
 
 def test_python_reads_what_was_written(step):

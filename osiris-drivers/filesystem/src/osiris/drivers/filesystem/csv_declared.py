@@ -63,8 +63,12 @@ def _boolean(text: pa.Array) -> pa.Array:
 
 
 def _time(text: pa.Array) -> pa.Array:
-    moments = pc.binary_join_element_wise(constant("1970-01-01"), pc.utf8_trim_whitespace(text), constant(" "))
-    return pc.cast(pc.cast(moments, pa.timestamp("us")), pa.time64("us"))
+    trimmed = pc.utf8_trim_whitespace(text)
+    is_end = pc.equal(trimmed, constant("24:00:00"))  # SQL has it, and so do we write it
+    trimmed = pc.if_else(is_end, constant("00:00:00"), trimmed)
+    moments = pc.binary_join_element_wise(constant("1970-01-01"), trimmed, constant(" "))
+    times = pc.cast(pc.cast(moments, pa.timestamp("us")), pa.time64("us"))
+    return pc.if_else(is_end, pc.cast(constant("86400000000", pa.int64()), pa.time64("us")), times)
 
 
 def _binary(text: pa.Array) -> pa.Array:

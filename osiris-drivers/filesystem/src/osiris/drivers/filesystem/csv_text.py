@@ -42,7 +42,8 @@ def to_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", colu
         column: Its name, for errors.
 
     Raises:
-        DriverError: A value has no text (a date outside of the years -32767 to 32767).
+        DriverError: A value has no text (a date outside of the years -32767 to 32767, a time
+            outside of a day).
     """
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):

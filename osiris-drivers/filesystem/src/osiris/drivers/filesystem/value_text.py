@@ -24,6 +24,7 @@ _SECONDS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 # Arrow writes "<value out of range: ...>" beyond these years and calls it a success.
 _FIRST_DAY, _LAST_DAY = -12687428, 11248737  # -32767-01-01, 32767-12-31
+_DAY = 86_400  # seconds
 
 
 def form_of(field: pa.Field) -> str:
@@ -41,7 +42,8 @@ def scalar_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", 
         column: Its name, for errors.
 
     Raises:
-        DriverError: A value has no text (a date outside of the years -32767 to 32767).
+        DriverError: A value has no text (a date outside of the years -32767 to 32767, a time
+            outside of a day).
     """
     kind = array.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -57,7 +59,7 @@ def scalar_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", 
     if pa.types.is_date(kind):
         return _date_text(array, column)
     if pa.types.is_time(kind):
-        return _without_zero_fraction(pc.cast(array, pa.string()))
+        return _time_text(array, column)
     if pa.types.is_duration(kind):
         return _duration_text(array)
     if pa.types.is_interval(kind):
@@ -76,7 +78,8 @@ def as_arrow_writes(array: pa.Array, *, form: str = "", column: str = "") -> pa.
         column: Its name, for errors.
 
     Raises:
-        DriverError: A value has no text (a date outside of the years -32767 to 32767).
+        DriverError: A value has no text (a date outside of the years -32767 to 32767, a time
+            outside of a day).
     """
     kind = array.type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
@@ -88,7 +91,7 @@ def as_arrow_writes(array: pa.Array, *, form: str = "", column: str = "") -> pa.
     if pa.types.is_timestamp(kind) and kind.tz is None:
         return _naive_values(array, form, column)
     if pa.types.is_date32(kind):
-        _check_range(array, 1, column)
+        _check_range(array, column)
         return array
     return None
 
@@ -217,7 +220,7 @@ def _naive_text(array: pa.Array, form: str, column: str) -> pa.Array:
 def _naive_values(array: pa.Array, form: str, column: str) -> pa.Array | None:
     """The same moments, in the unit that has as many digits as are wanted; None where some need more than others."""
     unit = array.type.unit
-    _check_range(array, _SECONDS[unit] * 86_400, column)
+    _check_range(array, column)
     if form.startswith("fraction="):
         wanted = {"0": "s", "3": "ms", "6": "us", "9": "ns"}[form.removeprefix("fraction=")]
         if _DIGITS[wanted] >= _DIGITS[unit] or pc.all(_is_whole(array, wanted)).as_py() is not False:
@@ -238,20 +241,50 @@ def _is_whole(array: pa.Array, unit: str) -> pa.Array:
 
 
 def _date_text(array: pa.Array, column: str) -> pa.Array:
+    _check_range(array, column)
     if pa.types.is_date64(array.type):
+        storage, day = _storage(array), constant(str(_DAY * 1000), pa.int64())
+        odd = pc.filter(storage, pc.not_equal(pc.multiply(pc.divide(storage, day), day), storage))
+        if len(odd):
+            raise _no_text(array.type, odd[0].as_py(), "not a whole day", column)
         array = pc.cast(array, pa.date32())
-    _check_range(array, 1, column)
     return pc.cast(array, pa.string())
 
 
-def _check_range(array: pa.Array, per_day: int, column: str) -> None:
-    storage = pc.cast(array, pa.int32() if pa.types.is_date32(array.type) else pa.int64())
+def _time_text(array: pa.Array, column: str) -> pa.Array:
+    _, last = _check_range(array, column)
+    text = _without_zero_fraction(pc.cast(array, pa.string()))
+    day = _DAY * _SECONDS[array.type.unit]
+    if last != day:
+        return text
+    return pc.if_else(pc.equal(_storage(array), constant(str(day), pa.int64())), constant("24:00:00"), text)
+
+
+def _storage(array: pa.Array) -> pa.Array:
+    narrow = pa.types.is_date32(array.type) or pa.types.is_time32(array.type)
+    return pc.cast(pc.cast(array, pa.int32()), pa.int64()) if narrow else pc.cast(array, pa.int64())
+
+
+def _check_range(array: pa.Array, column: str) -> tuple[int | None, int | None]:
+    """Refuse dates, times and timestamps that have no text; the first and the last of the others."""
+    kind = array.type
+    storage = _storage(array)
+    if pa.types.is_time(kind):
+        first, last = 0, _DAY * _SECONDS[kind.unit]
+    else:
+        per_day = 1 if pa.types.is_date32(kind) else _DAY * _SECONDS["ms" if pa.types.is_date64(kind) else kind.unit]
+        first, last = _FIRST_DAY * per_day, (_LAST_DAY + 1) * per_day - 1
     ends = pc.min_max(storage).as_py()
-    if ends["min"] is None or (ends["min"] >= _FIRST_DAY * per_day and ends["max"] < (_LAST_DAY + 1) * per_day):
-        return
-    value = ends["min"] if ends["min"] < _FIRST_DAY * per_day else ends["max"]
-    raise DriverError(
-        f"column {column!r} holds the {array.type} {value}, which has no text: infinity, or beyond the year 32767",
+    if ends["min"] is None or (ends["min"] >= first and ends["max"] <= last):
+        return ends["min"], ends["max"]
+    value = ends["min"] if ends["min"] < first else ends["max"]
+    why = "not within a day" if pa.types.is_time(kind) else "infinity, or beyond the year 32767"
+    raise _no_text(kind, value, why, column)
+
+
+def _no_text(kind: pa.DataType, value: int, why: str, column: str) -> DriverError:
+    return DriverError(
+        f"column {column!r} holds the {kind} {value}, which has no text: {why}",
         hint="change the value, or cast the column to text before writing it",
         code="filesystem.no_text",
         column=column,
