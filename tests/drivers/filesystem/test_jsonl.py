@@ -197,3 +197,13 @@ def test_decimals_and_bytes_in_other_forms(step):
     table = pa.table({"d": pa.array([Decimal("1.10")]), "b": [b"\xff"]})
     text = step.write("jsonl", table, "out.jsonl", decimals="string", binary="hex").read_text()
     assert text == '{"d":"1.10","b":"ff"}\n'
+
+
+def test_rows_without_any_key_are_refused(step, raises):
+    step.file("in.jsonl", "{}\n{}\n")
+    raises("filesystem.jsonl_no_keys", step.read, "jsonl", "in.jsonl")
+    assert step.read("jsonl", "in.jsonl", types={"a": "string"}).table().to_pydict() == {"a": [None, None]}
+    step.file("mixed.jsonl", '{}\n{"a":1}\n')
+    assert step.read("jsonl", "mixed.jsonl").table().to_pydict() == {"a": [None, 1]}
+    step.file("empty.jsonl", "\n")
+    assert step.read("jsonl", "empty.jsonl").table().num_rows == 0

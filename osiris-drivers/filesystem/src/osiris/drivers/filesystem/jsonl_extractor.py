@@ -85,6 +85,8 @@ class _JsonlFiles:
             if unknown := [name for name in options.columns if name not in names]:
                 raise unknown_columns(unknown, names, self._locations[0].text, "`columns`")
             names = list(dict.fromkeys(options.columns))
+        if sample and not names:
+            raise self._no_keys()
         decided = {}
         for name in names:
             if name in types or isinstance(options.types, str):
@@ -122,8 +124,6 @@ class _JsonlFiles:
                 arrays.append(column.build([row.get(name) for row in objects]))
             except Misfit as misfit:
                 raise self._mismatch(rows, misfit.index, name, objects[misfit.index][name]) from None
-        if not arrays:
-            return pa.RecordBatch.from_arrays([], schema=self._schema)
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _mismatch(self, rows: _Rows, index: int, name: str, value: Any) -> DriverError:
@@ -137,6 +137,16 @@ class _JsonlFiles:
             column=name,
             value=shown,
             type=str(kind),
+        )
+
+    def _no_keys(self) -> DriverError:
+        """Rows without any column cannot be told from no rows."""
+        first = self._locations[0].text
+        return DriverError(
+            f"{first}: no row has a key, or `columns` chooses none: there is no column that could hold the rows",
+            hint="say which columns there are, as `types: {name: string}`: each row is one of NULLs then",
+            code="filesystem.jsonl_no_keys",
+            path=first,
         )
 
     def _unknown_key(self, rows: _Rows, index: int) -> DriverError:
