@@ -122,6 +122,27 @@ def test_a_damaged_compressed_file(step, raises):
         raises("filesystem.corrupt", step.read, "csv", name)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
+def test_whatever_stands_behind_a_member_is_a_member_or_an_error(step, raises, suffix, compress):
+    first, second = compress(b"a,b\n1,x\n"), compress(b"2,y\n" * 50_000)
+    damaged = second[:30] + bytes(byte ^ 255 for byte in second[30:40]) + second[40:]
+    for rest in (b"garbage", b"\1", damaged, second[:-9], second[1:], second + b"\0garbage"):
+        step.file(f"in.csv{suffix}", first + rest)
+        raises("filesystem.corrupt", step.read, "csv", f"in.csv{suffix}")
+
+
+def test_the_padding_of_xz_means_nothing(step, raises):
+    members = [lzma.compress(b"a,b\n1,x\n"), lzma.compress(b"2,y\n")]
+    for padding in (4, 8, 1 << 17):
+        step.file("in.csv.xz", (bytes(padding)).join(members) + bytes(padding))
+        assert rows(step.read("csv", "in.csv.xz")) == [[1, "x"], [2, "y"]]
+    for padding in (1, 6):
+        step.file("in.csv.xz", (bytes(padding)).join(members))
+        raises("filesystem.corrupt", step.read, "csv", "in.csv.xz")
+
+
 def test_files_stream_one_after_another(step):
     step.file("data/2.csv", "a,b\n3,z\n")
     step.file("data/1.csv", "a,b\n1,x\n2,y\n")

@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import zlib
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import IO, Any, Literal, cast
 
@@ -24,6 +25,7 @@ _SUFFIXES: dict[str, Codec] = {
     ".zst": "zstd",
     ".zstd": "zstd",
 }
+_CHUNK = 1 << 16
 _NAMES: dict[str, Codec] = {"gz": "gzip", "bzip2": "bz2", "lzma": "xz", "zst": "zstd"}
 
 CORRUPT: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
@@ -46,10 +48,60 @@ def decompress(raw: IO[bytes], codec: Codec | None) -> IO[bytes]:
     if codec == "gzip":
         return cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb"))
     if codec == "bz2":
-        return bz2.BZ2File(raw, mode="rb")
+        return cast("IO[bytes]", io.BufferedReader(_Members(raw, bz2.BZ2Decompressor), _CHUNK))
     if codec == "xz":
-        return lzma.LZMAFile(raw, mode="rb")
+        return cast("IO[bytes]", io.BufferedReader(_Members(raw, lzma.LZMADecompressor, padding=4), _CHUNK))
     return cast("IO[bytes]", pa.CompressedInputStream(raw, "zstd"))
+
+
+class _Members(io.RawIOBase):
+    """The plain bytes of all members of a compressed file.
+
+    Python's own files for bz2 and xz take whatever is no member for the end, be it damaged or not.
+
+    Args:
+        raw: What to decompress.
+        member: Makes a decompressor for one member.
+        padding: After a member, zero bytes in multiples of it mean nothing; 0: there are none.
+    """
+
+    def __init__(self, raw: IO[bytes], member: Callable[[], Any], padding: int = 0) -> None:
+        self._raw, self._member, self._padding = raw, member, padding
+        self._current = member()
+        self._pending = b""  # the start of this member, read with the end of the one before
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        room = memoryview(buffer).cast("B")
+        while True:
+            if self._current.eof and not self._begin_next():
+                return 0
+            more = b""
+            if self._current.needs_input:
+                more, self._pending = self._pending or self._raw.read(_CHUNK), b""
+                if not more:
+                    raise EOFError
+            if data := self._current.decompress(more, len(room)):
+                room[: len(data)] = data
+                return len(data)
+
+    def _begin_next(self) -> bool:
+        """Go on to the next member; whether there is one."""
+        rest = self._current.unused_data or self._raw.read(_CHUNK)
+        zeros = 0
+        while self._padding and rest and rest[0] == 0:
+            stripped = rest.lstrip(b"\0")
+            zeros += len(rest) - len(stripped)
+            rest = stripped or self._raw.read(_CHUNK)
+        if zeros and zeros % self._padding:
+            raise lzma.LZMAError("there is something behind its end")
+        if not rest:
+            return False
+        self._current = self._member()
+        self._pending = rest
+        return True
 
 
 class _Unowned(io.RawIOBase):
