@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -282,6 +283,38 @@ def test_every_moment_has_a_text_or_is_refused(kind):
         except DriverError:
             continue
         assert not any("<" in text for text in texts)
+
+
+class _Period(pa.ExtensionType):
+    """As pandas has it: months since 1970, stored as numbers."""
+
+    def __init__(self):
+        super().__init__(pa.int64(), "test.period")
+
+    def __arrow_ext_serialize__(self):
+        return b"M"
+
+    def __hash__(self):
+        return 1
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_unknown_extension_type_is_not_written_as_what_it_is_stored_as(step, raises, nested):
+    array = pa.ExtensionArray.from_storage(_Period(), pa.array([648, None], pa.int64()))
+    table = pa.table({"month": pa.StructArray.from_arrays([array], ["m"]) if nested else array})
+    for kind in ("csv", "jsonl"):
+        error = raises("filesystem.no_text", step.write, kind, table, "out")
+        assert "'month'" in error.message
+        assert error.facts["type"] == "test.period"
+    assert step.files() == []
+    field = pq.read_schema(step.write("parquet", table, "out.parquet")).field("month")
+    field = field.type.field(0) if nested else field
+    assert field.metadata[b"ARROW:extension:name"] == b"test.period"  # for those who know it
+
+
+def test_an_extension_type_whose_values_are_stored_is_written(step):
+    table = pa.table({"j": pa.array(['{"a":1}'], pa.json_()), "u": pa.array([bytes(16)], pa.uuid())})
+    assert step.write("csv", table, "out.csv").read_text() == 'j,u\n"{""a"":1}",' + "00" * 16 + "\n"
 
 
 def test_the_end_of_a_day_comes_back(step):

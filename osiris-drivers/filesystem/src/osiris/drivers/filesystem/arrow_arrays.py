@@ -13,9 +13,16 @@ from itertools import accumulate
 
 import pyarrow as pa
 
+from osiris.core.errors import DriverError
 from osiris.drivers.filesystem.arrow_functions import cast
 
-__all__ = ["bits", "bytes_array", "constant", "text_array"]
+__all__ = ["bits", "bytes_array", "constant", "stored", "text_array"]
+
+_STORED_AS_THEY_ARE = {
+    *("arrow.json", "arrow.uuid", "arrow.bool8", "arrow.opaque"),
+    *("arrow.fixed_shape_tensor", "arrow.variable_shape_tensor"),
+    *("geoarrow.wkb", "geoarrow.wkt"),
+}
 
 
 def text_array(values: Sequence[str | None]) -> pa.Array:
@@ -39,6 +46,25 @@ def _array(values: Sequence[bytes | None], kind: pa.DataType, large: pa.DataType
         len(values),
         [_packed(bytes(valid)) if None in values else None, pa.py_buffer(offsets), pa.py_buffer(data)],
     )
+
+
+def stored(array: pa.Array, column: str) -> pa.Array:
+    """What an array of an extension type is stored as, where that is its values.
+
+    Raises:
+        DriverError: It is not known to be: what pandas.period stores, for one, are numbers without their unit.
+    """
+    kind = array.type
+    if kind.extension_name not in _STORED_AS_THEY_ARE:
+        raise DriverError(
+            f"column {column!r} is of the type {kind.extension_name} ({kind}), stored as {kind.storage_type}: "
+            "what its values are as text is not known",
+            hint=f"cast the column to text, or to {kind.storage_type} if that is what is wanted, before writing it",
+            code="filesystem.no_text",
+            column=column,
+            type=kind.extension_name,
+        )
+    return array.storage
 
 
 def bits(flags: Iterable[bool]) -> pa.Buffer:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from osiris.drivers.filesystem import arrow_functions as pc
-from osiris.drivers.filesystem.arrow_arrays import text_array
+from osiris.drivers.filesystem.arrow_arrays import stored, text_array
 from osiris.drivers.filesystem.json_text import JsonForm, json_tokens
 from osiris.drivers.filesystem.value_text import BinaryForm, scalar_text
 
@@ -43,11 +43,11 @@ def to_text(array: pa.Array, *, form: str = "", binary: BinaryForm = "hex", colu
 
     Raises:
         DriverError: A value has no text (a date outside of the years -32767 to 32767, a time
-            outside of a day).
+            outside of a day), or the column is of an extension type that is not known.
     """
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
-        return to_text(array.storage, form=form, binary=binary, column=column)
+        return to_text(stored(array, column), form=form, binary=binary, column=column)
     if pa.types.is_dictionary(kind):
         return to_text(array.dictionary_decode(), form=form, binary=binary, column=column)
     if pa.types.is_run_end_encoded(kind):

@@ -13,6 +13,7 @@ import pyarrow as pa
 from osiris.core.errors import DriverError
 from osiris.core.quick_dataclass import dataclass
 from osiris.drivers.filesystem import arrow_functions as pc
+from osiris.drivers.filesystem.arrow_arrays import stored
 from osiris.drivers.filesystem.value_text import BinaryForm, form_of, is_bytes, scalar_text
 
 __all__ = ["JsonForm", "json_tokens"]
@@ -46,7 +47,7 @@ def json_tokens(array: pa.Array, form: JsonForm, column: str = "", *, raw: bool 
         raw: The texts are JSON already.
 
     Raises:
-        DriverError: A value has no JSON form and none was chosen.
+        DriverError: A value has no JSON form and none was chosen, or a type is an extension that is not known.
     """
     kind = array.type
     if raw:
@@ -54,7 +55,7 @@ def json_tokens(array: pa.Array, form: JsonForm, column: str = "", *, raw: bool 
     if isinstance(kind, pa.BaseExtensionType):
         if kind.extension_name == "arrow.json":
             return _or_null(array.storage.to_pylist())
-        return json_tokens(array.storage, form, column)
+        return json_tokens(stored(array, column), form, column)
     if pa.types.is_dictionary(kind):
         return json_tokens(array.dictionary_decode(), form, column)
     if pa.types.is_run_end_encoded(kind):
