@@ -200,6 +200,32 @@ def test_partition_values_that_are_no_canonical_integers_stay_text(step):
     assert sorted(table["code"].to_pylist()) == ["007", "8"]
 
 
+def test_what_would_be_another_partition_is_refused(step, raises):
+    write = (step.write, "parquet")
+    text = pa.table({"code": [None, "__HIVE_DEFAULT_PARTITION__"], "a": [1, 2]})
+    raises("filesystem.partition_name", *write, text, "out", partition_by="code")
+    raises("filesystem.partition_name", *write, pa.table({".code": ["x"], "a": [1]}), "out", partition_by=".code")
+    assert step.files() == []
+    table = pa.table({"a": [1], "_code": ["x"]})
+    step.write("parquet", table, "out", partition_by="_code")
+    assert step.read("parquet", "out").table().equals(table)
+
+
+def test_no_rows_make_partitions_that_can_be_read(step):
+    step.write("parquet", TABLE.slice(0, 0), "out", partition_by=["year", "code"])
+    table = step.read("parquet", "out").table()
+    assert (table.num_rows, sorted(table.schema.names)) == (0, sorted(TABLE.schema.names))
+    for _ in range(2):
+        step.write("parquet", TABLE, "out", partition_by=["year", "code"], write_mode="append")
+        assert by_amount(step.read("parquet", "out").table().select(TABLE.schema.names)) == by_amount(TABLE)
+        step.write("parquet", TABLE.slice(0, 0), "out", partition_by=["year", "code"], write_mode="append")
+        assert len(step.files()) == 5
+        step.write("parquet", TABLE.slice(0, 0), "out", partition_by=["year", "code"])
+    (step.base_dir / "empty").mkdir()
+    step.write("parquet", TABLE.slice(0, 0), "empty", partition_by="year", write_mode="append")
+    assert step.read("parquet", "empty").table().num_rows == 0
+
+
 def test_overwriting_partitions_replaces_all_of_them(step, failing):
     step.write("parquet", TABLE, "out", partition_by="year")
     with pytest.raises(ValueError, match="upstream"):

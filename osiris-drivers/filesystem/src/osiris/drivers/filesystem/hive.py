@@ -91,7 +91,25 @@ def partition_columns(partitions: Sequence[Mapping[str, str | None]], names: Seq
 
 
 def folder_name(column: str, text: str | None) -> str:
-    """``column=value`` with everything escaped that a file name cannot hold."""
+    """``column=value`` with everything escaped that a file name cannot hold.
+
+    Raises:
+        DriverError: The folder would be a hidden one, or its name would mean NULL.
+    """
+    if column.startswith("."):
+        raise DriverError(
+            f"a folder named {column}=... is hidden: nobody who reads the dataset would find it",
+            hint="rename the column before, or partition by another",
+            code="filesystem.partition_name",
+            column=column,
+        )
+    if text == NULL_NAME:
+        raise DriverError(
+            f"column {column!r} holds the text {text!r}, which as the name of a partition means NULL",
+            hint="replace the value before, or partition by another column",
+            code="filesystem.partition_name",
+            column=column,
+        )
     value = NULL_NAME if text is None else quote(text, safe=" !'(),-.:;@_~")
     return f"{quote(column, safe=' _-')}={value}"
 

@@ -144,7 +144,8 @@ def list_folder(folder: Location, suffix: str) -> list[Location]:
 
 
 def _visible(relative: str) -> bool:
-    return not any(part.startswith((".", "_")) for part in relative.split("/"))
+    # As Spark has it: `_year=2024` is a partition.
+    return not any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in relative.split("/"))
 
 
 def _is_absolute(path: str) -> bool:

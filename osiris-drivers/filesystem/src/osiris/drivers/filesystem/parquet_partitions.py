@@ -76,10 +76,13 @@ def write_partitions(
     try:
         with explaining(location.text, "write"):
             draft.mkdir()
+        adds = options.write_mode == "append" and next(target.rglob("*.parquet"), None) is not None
         with _Partitions(draft, data.schema, options, ctx) as partitions:
             for batch in data.batches():
                 ctx.raise_if_cancelled()
                 partitions.add(batch)
+            if not partitions.rows and not adds:
+                partitions.add_none()
         told = {"rows": partitions.rows, "format": "parquet", "bytes": partitions.bytes}
         with explaining(location.text, "write"):
             _publish(note, draft, target, options.write_mode, told)
@@ -191,6 +194,10 @@ class _Partitions:
         self.rows += batch.num_rows
         while sum(group.bytes for group in self._groups.values()) > _WAITING_BYTES:
             max(self._groups.values(), key=lambda group: group.bytes).flush()
+
+    def add_none(self) -> None:
+        """Write a file without rows: a folder without files could not be read."""
+        self._group("/".join(folder_name(name, None) for name in self._options.partition_by))
 
     def _folders(self, batch: pa.RecordBatch) -> pa.Array:
         """Per row the folder it belongs to, as ``year=2024/month=1``."""
