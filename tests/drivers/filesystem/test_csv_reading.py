@@ -93,6 +93,27 @@ def test_encodings(step, encoding):
         assert rows(step.read("csv", "in.csv")) == [[1, expected]]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-7", "gb18030"])
+def test_a_mark_is_taken_off_whatever_the_encoding(step, encoding):
+    step.file("in.csv", "\ufeffa,b\n1,\ufeff\n".encode(encoding))
+    assert step.read("csv", "in.csv", encoding=encoding).table().to_pydict() == {"a": [1], "b": ["\ufeff"]}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_an_order_of_bytes_that_nothing_says(step, raises, encoding):
+    step.file("in.csv", "a,b\n1,é\n".encode(f"{encoding}-le"))
+    error = raises("filesystem.encoding", step.read, "csv", "in.csv", encoding=encoding)
+    assert f"{encoding}-le" in error.hint
+    raises("filesystem.encoding", step.read, "jsonl", "in.csv", encoding=encoding)
+
+
+def test_bytes_that_are_not_ascii(step, raises):
+    step.file("in.csv", "a,b\n1,é\n")
+    raises("filesystem.encoding", step.read, "csv", "in.csv", encoding="ascii")
+    step.file("plain.csv", "a,b\n1,e\n")
+    assert rows(step.read("csv", "plain.csv", encoding="ascii")) == [[1, "e"]]
+
+
 @pytest.mark.parametrize(
     ("suffix", "compress"),
     [

@@ -174,6 +174,14 @@ def test_appending_keeps_the_byte_order_that_is_there(step):
     assert path.read_bytes().decode("utf-16") == "a,b\nž,é\nx,y\n"
 
 
+@pytest.mark.parametrize("encoding", ["iso2022_jp", "hz", "utf-7", "utf-16", "shift_jis"])
+def test_an_encoding_with_states_is_written_to_its_end(step, encoding):
+    text = "日" if encoding != "hz" else "中"
+    table = pa.table({"a": [text], "b": [text]})
+    for kind, expected in (("csv", f"a,b\n{text},{text}\n"), ("jsonl", f'{{"a":"{text}","b":"{text}"}}\n')):
+        assert step.write(kind, table, "out", encoding=encoding).read_bytes().decode(encoding) == expected
+
+
 def test_a_character_that_the_encoding_lacks(step, raises):
     error = raises("filesystem.not_encodable", step.write, "csv", pa.table({"a": ["日"]}), "out.csv", encoding="cp1250")
     assert "U+65E5" in error.message

@@ -82,6 +82,7 @@ def _write(file: AtomicFile, data: Dataset, options: CsvWriterConfig, ctx: StepC
         for piece in pieces:
             out.write(encoder.encode(piece))
         rows += count
+    out.write(encoder.finish())
     if out is not file:
         out.close()
     return rows

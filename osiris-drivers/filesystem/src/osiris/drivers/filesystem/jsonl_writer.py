@@ -70,6 +70,7 @@ def _write(file: AtomicFile, data: Dataset, options: JsonlWriterConfig, ctx: Ste
             part = batch.slice(start, _ROWS)
             out.write(encoder.encode("".join(lines(part)).encode()))
             rows += part.num_rows
+    out.write(encoder.finish())
     if out is not file:
         out.close()
     return rows

@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+_SAMPLE = 'Ab,"..",\\u0041\\n\r\n1;\t+-~{0}\n'
+"""What the codecs that are no character sets fail at: backslashes, line ends, empty labels."""
+
+
 def one_ascii_character(value: str) -> str:
     """Check it; a tab may be spelt out.
 
@@ -43,9 +47,22 @@ def _known_encoding(value: str) -> str:
         found = codecs.lookup(value)
     except LookupError:
         raise ValueError(f"{value!r} is not an encoding that Python knows, as utf-8, utf-16, cp1252, latin-1") from None
-    if not getattr(found, "_is_text_encoding", True):
-        raise ValueError(f"{value!r} is not an encoding of text")
+    if not getattr(found, "_is_text_encoding", True) or not _is_character_set(found.name):
+        raise ValueError(f"{value!r} is not an encoding of text files, as utf-8, utf-16, cp1252, latin-1")
     return value
+
+
+def _is_character_set(name: str) -> bool:
+    """Whether a codec takes text piece by piece and gives it back; idna, punycode and unicode_escape do not."""
+    try:
+        encoder, decoder = codecs.getincrementalencoder(name)("strict"), codecs.getincrementaldecoder(name)("strict")
+        data = b"".join([*map(encoder.encode, _SAMPLE), encoder.encode("", final=True)])
+        text = "".join(
+            [*(decoder.decode(data[at : at + 1]) for at in range(len(data))), decoder.decode(b"", final=True)]
+        )
+        return text == _SAMPLE and len("\n".encode(name)) == len("A".encode(name))
+    except (LookupError, UnicodeError):
+        return False
 
 
 def _no_compression(value: Any) -> Any:

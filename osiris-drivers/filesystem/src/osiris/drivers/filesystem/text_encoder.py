@@ -26,6 +26,7 @@ class TextEncoder:
     def __init__(self, encoding: str, existing: bytes = b"") -> None:
         name = codecs.lookup(encoding).name
         self._encoding = encoding
+        self._begun = False
         self._mark = codecs.BOM_UTF8 if name == "utf-8-sig" and not existing else b""
         if existing and name in _MARKS:
             name = next((order for mark, order in _MARKS[name] if existing.startswith(mark)), f"{name}-le")
@@ -38,17 +39,26 @@ class TextEncoder:
             DriverError: It has no such character.
         """
         if self._encoder is not None:
-            try:
-                return self._encoder.encode(str(block, "utf-8"))
-            except UnicodeEncodeError as error:
-                character = error.object[error.start]
-                raise DriverError(
-                    f"the encoding {self._encoding} has no character {character!r} (U+{ord(character):04X})",
-                    hint="write `encoding: utf-8`, or replace the character before",
-                    code="filesystem.not_encodable",
-                    encoding=self._encoding,
-                    character=character,
-                ) from error
+            self._begun = True
+            return self._encoded(str(block, "utf-8"))
         if self._mark:
             block, self._mark = self._mark + bytes(block), b""
         return block
+
+    def finish(self) -> bytes:
+        """What is still to be written when the text is complete."""
+        return self._encoded("", final=True) if self._encoder is not None and self._begun else b""
+
+    def _encoded(self, text: str, *, final: bool = False) -> bytes:
+        assert self._encoder is not None
+        try:
+            return self._encoder.encode(text, final)
+        except UnicodeEncodeError as error:
+            character = error.object[error.start]
+            raise DriverError(
+                f"the encoding {self._encoding} has no character {character!r} (U+{ord(character):04X})",
+                hint="write `encoding: utf-8`, or replace the character before",
+                code="filesystem.not_encodable",
+                encoding=self._encoding,
+                character=character,
+            ) from error

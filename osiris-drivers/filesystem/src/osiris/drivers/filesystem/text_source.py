@@ -21,7 +21,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_UTF8 = {"utf-8", "utf-8-sig", "ascii"}
+_UTF8 = {"utf-8", "utf-8-sig"}
+_MARKED = {"utf-16", "utf-32"}  # whose decoders take the mark off
 
 
 class TextSource(io.RawIOBase):
@@ -47,6 +48,7 @@ class TextSource(io.RawIOBase):
         self.tail = b""
         self._raw = location.open()
         self._bytes = decompress(self._raw, codec)
+        self._encoding = ""
         self._decoder: codecs.IncrementalDecoder | None = None
         self._decoded = 0
         try:
@@ -64,14 +66,15 @@ class TextSource(io.RawIOBase):
             encoding = marked[0] if marked else "utf-8"
             if encoding == "utf-8":
                 _refuse_binary(head, self.location)
-        name = codecs.lookup(encoding).name
+        name = self._encoding = codecs.lookup(encoding).name
         self.offset = 0
         if name in _UTF8:
             if head.startswith(codecs.BOM_UTF8):
                 self.offset = len(codecs.BOM_UTF8)
             return head[self.offset :]
         self._decoder = codecs.getincrementaldecoder(name)("strict")
-        return self._decode(head)
+        text = self._decode(head)
+        return text if name in _MARKED else text.removeprefix(codecs.BOM_UTF8)
 
     def readable(self) -> bool:
         """Yes."""
@@ -127,6 +130,14 @@ class TextSource(io.RawIOBase):
             text = self._decoder.decode(data, final)
         except UnicodeDecodeError as error:
             raise not_decodable(self.location, error, self._decoded - pending + error.start) from error
+        except UnicodeError as error:
+            raise DriverError(
+                f"{self.location.text} has no byte-order mark, by which {self._encoding} text says its order of bytes",
+                hint=f"say which it is: `encoding: {self._encoding}-le` or `{self._encoding}-be`",
+                code="filesystem.encoding",
+                path=self.location.text,
+                encoding=self._encoding,
+            ) from error
         self._decoded += len(data)
         return text.encode("utf-8", "surrogatepass")
 
