@@ -224,6 +224,12 @@ def test_urls(step):
     assert rows(step.read("csv", f"file://{path}")) == [[1]]
 
 
+def test_a_path_with_a_nul(step, raises):
+    raises("filesystem.invalid_path", step.read, "csv", "a\0b")
+    raises("filesystem.invalid_path", step.write, "csv", pa.table({"a": [1]}), "a\0b")
+    raises("filesystem.invalid_path", step.read, "parquet", "a\0b")
+
+
 def test_missing_files(step, raises):
     step.file("orders.csv", "a\n1\n")
     error = raises("filesystem.not_found", step.read, "csv", "order.csv")

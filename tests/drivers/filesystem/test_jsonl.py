@@ -207,3 +207,36 @@ def test_rows_without_any_key_are_refused(step, raises):
     assert step.read("jsonl", "mixed.jsonl").table().to_pydict() == {"a": [None, 1]}
     step.file("empty.jsonl", "\n")
     assert step.read("jsonl", "empty.jsonl").table().num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "line", ['{"a":"\\ud800"}', '{"\\uDFFF":1}', '{"a":{"b":["x\\ud83d"]}}', '{"a":1,"b":"\\ude00"}']
+)
+def test_half_of_a_character_is_refused_with_its_line(step, raises, line):
+    step.file("in.jsonl", f'{{"a":"\\ud83d\\ude00"}}\n{line}\n')
+    assert raises("filesystem.jsonl_invalid", step.read, "jsonl", "in.jsonl").facts["line"] == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"a":1e9999999999999999999999}',
+        '{"a":-1e-9999999999999999999999}',
+        '{"a":[1e5000000,0.1234567890123456789]}',
+        '{"a":' + "[" * 900 + "]" * 900 + "}",
+        '{"a":' + '{"b":[' * 400 + "1.50,2" + "]}" * 400 + "}",
+    ],
+    ids=lambda line: line[:20],
+)
+def test_numbers_and_nesting_beyond_arrow_come_back_as_they_are(step, line):
+    content = f"{line}\n"
+    step.file("in.jsonl", content)
+    assert step.write("jsonl", step.read("jsonl", "in.jsonl"), "out.jsonl").read_text() == content
+
+
+def test_numbers_beyond_those_of_the_sample_are_refused_with_their_line(step, raises):
+    for first in ("0.5", "0.1234567890123456789"):
+        for number in ("1e5000000", "1e9999999999999999999999"):
+            step.file("in.jsonl", f'{{"a":{first}}}\n{{"a":{number}}}\n')
+            error = raises("filesystem.jsonl_type_mismatch", step.read, "jsonl", "in.jsonl", sample_rows=1)
+            assert (error.facts["line"], error.facts["value"]) == (2, number)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import accumulate
 from types import NoneType
 from typing import Any
@@ -26,6 +26,9 @@ from osiris.drivers.filesystem.value_text import FORM
 __all__ = ["JSON_TEXT", "Fraction", "JsonColumn", "declared_column", "dump", "infer_column"]
 
 _LARGEST = 2**63
+_NOTHING = object()
+_DEEPEST = 50
+"""Structs and lists in one another; Arrow passes no more than 64 on."""
 
 
 class Fraction(str):
@@ -61,8 +64,12 @@ def infer_column(values: Sequence[Any], *, nested: bool) -> JsonColumn:
 
     Args:
         values: The sample; None for null and for missing keys.
-        nested: Whether objects and lists become structs and lists (else JSON text).
+        nested: Whether objects and lists become structs and lists, as far as Arrow can pass them on (else JSON text).
     """
+    return _inferred(values, _DEEPEST if nested else 0)
+
+
+def _inferred(values: Sequence[Any], levels: int) -> JsonColumn:
     there = [value for value in values if value is not None]
     kinds = {type(value) for value in there}
     if kinds <= {str}:
@@ -73,21 +80,34 @@ def infer_column(values: Sequence[Any], *, nested: bool) -> JsonColumn:
         return _INTEGERS
     if kinds <= {int, Fraction}:
         return _numbers(there, whole=kinds == {int})
-    if kinds == {dict} and nested and any(there):
-        return _struct(there)
-    if kinds == {list} and nested:
-        return _list(infer_column([item for value in there for item in value], nested=True))
+    if kinds == {dict} and levels and any(there):
+        return _struct(there, levels - 1)
+    if kinds == {list} and levels:
+        return _list(_inferred([item for value in there for item in value], levels - 1))
     return JSON_TEXT
 
 
 def _numbers(values: list[Any], *, whole: bool) -> JsonColumn:
     if not whole and all(map(_is_double, values)):
         return _DOUBLES
-    numbers = [Decimal(value) for value in values]
-    scale = max(map(_scale, numbers))
-    if scale <= 38 and all(abs(number) < 10 ** (38 - scale) for number in numbers):
+    numbers = [_decimal(value) for value in values]
+    scale = max(_scale(number) for number in numbers if number is not None) if None not in numbers else 39
+    if scale <= 38 and all(number is not None and _fits(number, scale) for number in numbers):
         return _decimals(scale)
     return JSON_TEXT
+
+
+def _decimal(value: int | Fraction) -> Decimal | None:
+    """The number; None where its exponent is beyond everything."""
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        return None
+
+
+def _fits(number: Decimal, scale: int) -> bool:
+    # copy_abs, because abs would round to the context's digits
+    return _scale(number) <= scale and number.copy_abs() < 10 ** (38 - scale)
 
 
 def _is_double(value: int | Fraction) -> bool:
@@ -96,7 +116,7 @@ def _is_double(value: int | Fraction) -> bool:
     except OverflowError:
         return False
     # Most numbers were written by somebody's shortest form; the others are compared as numbers.
-    return shortest == value or ("n" not in shortest and Decimal(shortest) == Decimal(value))
+    return shortest == value or ("n" not in shortest and Decimal(shortest) == _decimal(value))
 
 
 def _require(values: Sequence[Any], kinds: set[type], fits: Callable[[Any], bool] | None = None) -> None:
@@ -141,11 +161,11 @@ def _doubles(values: Sequence[Any]) -> pa.Array:
 
 
 def _decimals(scale: int) -> JsonColumn:
-    kind, bound = pa.decimal128(38, scale), 10 ** (38 - scale)
+    kind = pa.decimal128(38, scale)
 
     def fits(value: int | Fraction) -> bool:
-        number = Decimal(value)
-        return _scale(number) <= scale and abs(number) < bound
+        number = _decimal(value)
+        return number is not None and _fits(number, scale)
 
     def build(values: Sequence[Any]) -> pa.Array:
         _require(values, {int, Fraction}, fits)
@@ -158,9 +178,9 @@ def _scale(number: Decimal) -> int:
     return max(-int(number.as_tuple().exponent), 0)
 
 
-def _struct(values: Sequence[dict[str, Any]]) -> JsonColumn:
+def _struct(values: Sequence[dict[str, Any]], levels: int) -> JsonColumn:
     names = list(dict.fromkeys(name for value in values for name in value))
-    members = {name: infer_column([value.get(name) for value in values], nested=True) for name in names}
+    members = {name: _inferred([value.get(name) for value in values], levels) for name in names}
     kind = pa.struct([member.field(name) for name, member in members.items()])
 
     def build(values: Sequence[Any]) -> pa.Array:
@@ -200,12 +220,33 @@ _DOUBLES = JsonColumn(pa.float64(), _doubles)
 
 def dump(value: Any) -> str:
     """The JSON text of a parsed value, decimals with their digits."""
-    if isinstance(value, dict):
-        return (
-            "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{dump(item)}" for key, item in value.items()) + "}"
-        )
-    if isinstance(value, list):
-        return "[" + ",".join(map(dump, value)) + "]"
+    if not isinstance(value, dict | list):
+        return _dump_scalar(value)
+    pieces: list[str] = []
+    # Not by recursion: the parser takes deeper values than Python's functions may call one another.
+    rest: list[tuple[str, Any]] = [("", value)]
+    while rest:
+        piece, one = rest.pop()
+        pieces.append(piece)
+        if one is _NOTHING:
+            continue
+        if isinstance(one, dict):
+            members = [(f"{_dump_scalar(name)}:", item) for name, item in one.items()]
+            pieces.append("{")
+            rest.append(("}", _NOTHING))
+        elif isinstance(one, list):
+            members = [("", item) for item in one]
+            pieces.append("[")
+            rest.append(("]", _NOTHING))
+        else:
+            pieces.append(_dump_scalar(one))
+            continue
+        members[1:] = [(f",{prefix}", item) for prefix, item in members[1:]]
+        rest.extend(reversed(members))
+    return "".join(pieces)
+
+
+def _dump_scalar(value: Any) -> str:
     return str(value) if isinstance(value, Fraction) else json.dumps(value, ensure_ascii=False)
 
 

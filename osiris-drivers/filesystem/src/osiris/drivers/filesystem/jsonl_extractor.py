@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ from osiris.drivers.filesystem.type_names import parse_type
 __all__ = ["JsonlExtractor"]
 
 _CHUNK = 1 << 20
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""One of a pair of surrogates, escaped: Python's parser takes it alone, too."""
 
 
 class JsonlExtractor(FileDriver):
@@ -204,9 +207,19 @@ def _parse(texts: list[str], first: int, location: Location) -> _Rows:
             raise _invalid(location, line, "a number is too long, or the nesting too deep") from None
         if type(parsed) is not dict:
             raise _invalid(location, line, f"there is {text[:60]!r} instead of an object", text)
+        if _HALF.search(text) and not _is_unicode(parsed):
+            raise _invalid(location, line, "a text holds half of a surrogate pair, which is no character")
         rows.objects.append(parsed)
         rows.lines.append(line)
     return rows
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        dump(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _BadJson(ValueError):

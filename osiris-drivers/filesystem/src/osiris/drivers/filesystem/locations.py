@@ -61,8 +61,16 @@ def locate(path: str, ctx: StepContext) -> Location:
     """Where ``path`` is. Relative ones begin at the connection's ``base_dir``, else at the pipeline's folder.
 
     Raises:
-        DriverError: ``filesystem.outside_base``: the path leads, or might lead, out of the connection's ``base_dir``.
+        DriverError: ``filesystem.outside_base``: the path leads, or might lead, out of the connection's ``base_dir``;
+            ``filesystem.invalid_path``: there is a NUL character in it.
     """
+    if "\0" in path:
+        raise DriverError(
+            f"{path!r} is no path: there is a NUL character in it",
+            hint="write the path without it; in YAML, \\0 inside of double quotes is one",
+            code="filesystem.invalid_path",
+            path=path,
+        )
     connection: Mapping[str, Any] = ctx.connection or {}
     base = str(connection.get("base_dir") or "")
     if not base:
