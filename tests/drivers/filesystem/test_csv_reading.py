@@ -310,6 +310,17 @@ def test_a_binary_file(step, raises):
     assert rows(step.read("csv", "nul.csv", encoding="utf-8")) == [["x\0y", 1]]
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("config", [{}, {"comment": "#"}])
+def test_a_nul_far_down(step, raises, suffix, config):
+    content = b"a,b\n" + b"1,x\n" * 1_000_000 + b"x\0y,1\n"
+    step.file(f"in.csv{suffix}", gzip.compress(content, 1) if suffix else content)
+    error = raises("filesystem.not_text", step.read, "csv", f"in.csv{suffix}", **config)
+    assert error.facts["offset"] == content.index(b"\0")
+    table = step.read("csv", f"in.csv{suffix}", encoding="utf-8", infer=False, **config).table()
+    assert table["a"][-1].as_py() == "x\0y"
+
+
 @pytest.mark.parametrize("tail", ['2,"x\n3,y\n', '2,"x', '2,"x""', '2,"x\n', '2,"'])
 def test_a_quote_that_is_never_closed(step, raises, tail):
     step.file("in.csv", f'a,b\n1,"ok"\n{tail}')

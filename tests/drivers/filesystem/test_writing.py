@@ -174,6 +174,26 @@ def test_appending_keeps_the_byte_order_that_is_there(step):
     assert path.read_bytes().decode("utf-16") == "a,b\nž,é\nx,y\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b'a,b\n1,"x\n3,4\n', "filesystem.csv_open_quote"),
+        (b'a,b\n1\n1,5"",2\n3,"4', "filesystem.csv_open_quote"),
+        (b"a,b\n1,\xe9\n", "filesystem.encoding"),
+    ],
+)
+def test_appending_to_what_could_not_be_read_afterwards(step, raises, content, code):
+    step.file("out.csv", content)
+    raises(code, step.write, "csv", TABLE, "out.csv", write_mode="append")
+    assert (step.base_dir / "out.csv").read_bytes() == content
+
+
+def test_appending_to_a_file_with_quotes_and_rows_of_other_lengths(step):
+    step.file("out.csv", 'a,b\n1\n"x\ny",2\n')
+    written = step.write("csv", TABLE, "out.csv", write_mode="append").read_text()
+    assert written == 'a,b\n1\n"x\ny",2\n1,x\n,"y,z"\n'
+
+
 @pytest.mark.parametrize("encoding", ["iso2022_jp", "hz", "utf-7", "utf-16", "shift_jis"])
 def test_an_encoding_with_states_is_written_to_its_end(step, encoding):
     text = "日" if encoding != "hz" else "中"

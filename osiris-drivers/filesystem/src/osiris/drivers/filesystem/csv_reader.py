@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from osiris.core.errors import DriverError
+from osiris.drivers.filesystem.byte_blocks import contains
 from osiris.drivers.filesystem.compression import choose_codec
 from osiris.drivers.filesystem.csv_blocks import CsvBlocks
 from osiris.drivers.filesystem.csv_layout import CsvLayout, Uncommented, skip_line
 from osiris.drivers.filesystem.csv_records import Record, scan_records
 from osiris.drivers.filesystem.errors import explaining
 from osiris.drivers.filesystem.locations import Location
-from osiris.drivers.filesystem.text_source import TextSource, check_utf8
+from osiris.drivers.filesystem.text_source import TextSource, check_utf8, refuse_nul
 
 __all__ = ["CsvReader"]
 
@@ -89,6 +90,16 @@ class CsvReader:
             else:
                 return
 
+    def refuse_open_end(self) -> None:
+        """Read all of it and raise where it ends inside of quotes, whatever else is wrong with it."""
+        try:
+            for _ in self.batches([]):
+                pass
+        except DriverError as error:
+            if error.code != "filesystem.csv_ragged_row":
+                raise
+            self._refuse_open_record()
+
     def _parse(self, select: list[int], block: int, skip: int) -> Iterator[pa.RecordBatch]:
         stream = self._stream()
         if stream is None:
@@ -145,8 +156,17 @@ class CsvReader:
             with explaining(self.location.text, "read"):
                 opened = pa.OSFile(self.location.path, "rb")
             opened.seek(source.offset)
-            read = opened.read_buffer
+            read = opened.read_buffer if source.may_hold_nul else self._text_of(opened)
         return pa.PythonFile(CsvBlocks(read), mode="r")
+
+    def _text_of(self, opened: Any) -> Callable[[int], Any]:
+        def read(size: int) -> Any:
+            before, data = opened.tell(), opened.read_buffer(size)
+            if contains(memoryview(data).cast("B"), "\0"):
+                refuse_nul(bytes(data), self.location, before)
+            return data
+
+        return read
 
     def _skips_blank(self) -> bool:
         wanted = self.layout.skip_blank_lines
@@ -298,6 +318,9 @@ class CsvReader:
         text = "".join(self.layout.null_values) if value is None else value
         if "\n" not in text and "\r" not in text:
             return  # what is parsed ends with a line end: it ended the record, so it was outside of quotes
+        self._refuse_open_record()
+
+    def _refuse_open_record(self) -> None:
         for record in self._data_records():
             if record.open_quote:
                 raise self._open_quote(record.line)

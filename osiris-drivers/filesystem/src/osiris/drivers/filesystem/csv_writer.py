@@ -23,7 +23,7 @@ from osiris.drivers.filesystem.locations import Location, locate
 from osiris.drivers.filesystem.output import open_output
 from osiris.drivers.filesystem.selection import select_columns
 from osiris.drivers.filesystem.text_encoder import TextEncoder
-from osiris.drivers.filesystem.text_source import read_ends
+from osiris.drivers.filesystem.text_source import TextSource, check_utf8, read_ends
 
 __all__ = ["CsvWriter"]
 
@@ -69,7 +69,7 @@ def _write(file: AtomicFile, data: Dataset, options: CsvWriterConfig, ctx: StepC
     formatter = CsvFormatter(data.schema, form)
     head, tail = read_ends(file.location, codec, options.encoding) if file.appends else (b"", b"")
     if tail:
-        _refuse_other_columns(file.location, data.schema.names, options)
+        _check_existing(file.location, data.schema.names, options)
     encoder = TextEncoder(options.encoding, head)
     rows = 0
     out = compress(file, codec)
@@ -97,8 +97,8 @@ def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 yield batch.slice(first, rows)
 
 
-def _refuse_other_columns(location: Location, names: list[str], options: CsvWriterConfig) -> None:
-    """Look at the header (or, without one, at the first record) of a file that rows are to be appended to."""
+def _check_existing(location: Location, names: list[str], options: CsvWriterConfig) -> None:
+    """Refuse to append to a file of other columns or another encoding, and to one that ends inside of quotes."""
     layout = CsvLayout(
         csv=CsvFormat(options.delimiter),
         encoding=options.encoding,
@@ -110,6 +110,14 @@ def _refuse_other_columns(location: Location, names: list[str], options: CsvWrit
     reader.close()
     found = reader.names
     if found == names if options.header else len(found) == len(names):
+        with TextSource(location, reader.codec, options.encoding) as source:
+            quotes = check_utf8(source, count=b'"')
+        if quotes:
+            reader = CsvReader(location, layout)
+            try:
+                reader.refuse_open_end()
+            finally:
+                reader.close()
         return
     there = f"the columns {', '.join(found)}" if options.header else f"{len(found)} columns"
     raise DriverError(

@@ -10,7 +10,7 @@ from osiris.drivers.filesystem.compression import CORRUPT, Codec, decompress
 from osiris.drivers.filesystem.errors import explain
 from osiris.drivers.filesystem.locations import Location
 
-__all__ = ["TextSource", "check_utf8", "not_decodable", "read_ends"]
+__all__ = ["TextSource", "check_utf8", "not_decodable", "read_ends", "refuse_nul"]
 
 _HEAD = 1 << 16
 _TAIL = 1 << 16
@@ -31,12 +31,14 @@ class TextSource(io.RawIOBase):
     Args:
         location: The file.
         codec: How it is compressed.
-        encoding: How it is written; None: UTF-8, or what its byte-order mark says. UTF-8 is passed on unchecked.
+        encoding: How it is written; None: UTF-8 without NUL bytes, or what its byte-order mark says. UTF-8 is passed
+            on unchecked.
 
     Attributes:
         offset: Bytes given so far, counted in the file where :attr:`plain`.
         plain: Whether the file itself holds what :meth:`read` gives, from ``offset`` on.
         utf8: Whether the file is UTF-8 (compressed or not).
+        may_hold_nul: Whether an encoding was given or found in which a NUL byte is no sign of a binary file.
         tail: The last bytes given, up to 64 KB.
 
     Raises:
@@ -51,6 +53,8 @@ class TextSource(io.RawIOBase):
         self._encoding = ""
         self._decoder: codecs.IncrementalDecoder | None = None
         self._decoded = 0
+        self._seen = 0
+        self.may_hold_nul = True
         try:
             self._pushed = self._start(encoding)
         except BaseException:
@@ -65,7 +69,8 @@ class TextSource(io.RawIOBase):
         if encoding is None:
             encoding = marked[0] if marked else "utf-8"
             if encoding == "utf-8":
-                _refuse_binary(head, self.location)
+                self.may_hold_nul = False
+                refuse_nul(head, self.location)
         name = self._encoding = codecs.lookup(encoding).name
         self.offset = 0
         if name in _UTF8:
@@ -144,17 +149,21 @@ class TextSource(io.RawIOBase):
     def _read(self, size: int) -> bytes:
         try:
             # A raw file may give less than asked for; None (nothing there yet) does not happen with files.
-            return self._bytes.read(size) or b""
+            data = self._bytes.read(size) or b""
         except CORRUPT as error:
             raise _corrupt(self.location, error) from error
         except OSError as error:
             raise _unreadable(self.location, error) from error
+        if not self.may_hold_nul:
+            refuse_nul(data, self.location, self._seen)
+        self._seen += len(data)
+        return data
 
 
-def check_utf8(source: TextSource) -> None:
-    """Read all of it and raise where it is not UTF-8; only called once something is known to be wrong."""
+def check_utf8(source: TextSource, count: bytes = b"") -> int:
+    """Read all of it and raise where it is not UTF-8; how often there is the byte ``count``."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    line, data = 1, b""
+    line, found, data = 1, 0, b""
     while True:
         before = source.offset - len(decoder.getstate()[0])
         data = source.read(1 << 20)
@@ -164,8 +173,9 @@ def check_utf8(source: TextSource) -> None:
             line += error.object[: error.start].count(b"\n")
             raise not_decodable(source.location, error, before + error.start, line) from error
         if not data:
-            return
+            return found
         line += data.count(b"\n")
+        found += data.count(count) if count else 0
 
 
 def read_ends(location: Location, codec: Codec | None, encoding: str) -> tuple[bytes, bytes]:
@@ -204,16 +214,17 @@ def not_decodable(location: Location, error: UnicodeDecodeError, offset: int, li
     )
 
 
-def _refuse_binary(head: bytes, location: Location) -> None:
-    at = head.find(b"\0")
+def refuse_nul(data: bytes, location: Location, before: int = 0) -> None:
+    """Raise where a part of a file, which begins at the offset ``before``, holds a NUL byte."""
+    at = data.find(b"\0")
     if at >= 0:
         raise DriverError(
-            f"{location.text} is not a text file: there is a NUL byte at offset {at}",
+            f"{location.text} is not a text file: there is a NUL byte at offset {before + at}",
             hint="read Parquet with filesystem.parquet_extractor; if it is text all the same, "
-            "say how it is encoded, as `encoding: utf-16`, or set `compression`",
+            "say how it is encoded, as `encoding: utf-8` or `utf-16`, or set `compression`",
             code="filesystem.not_text",
             path=location.text,
-            offset=at,
+            offset=before + at,
         )
 
 
