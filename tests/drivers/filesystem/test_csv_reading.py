@@ -7,6 +7,7 @@ import gzip
 import lzma
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -239,6 +240,16 @@ def test_missing_files(step, raises):
     raises("filesystem.is_directory", step.read, "csv", ".")
     raises("filesystem.unknown_scheme", step.read, "csv", "nosuch://x/y.csv")
     raises("filesystem.not_a_directory", step.read, "csv", "orders.csv/x")
+
+
+def test_a_store_that_is_down(step, raises):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        url = f"ftp://127.0.0.1:{nobody.getsockname()[1]}/x.csv"
+        for call in ((step.read, "csv", url), (step.write, "csv", pa.table({"a": [1]}), url)):
+            error = raises("filesystem.remote", *call)
+            assert url in error.message
+            assert error.retryable
 
 
 def test_a_scheme_whose_package_is_missing(step, raises):

@@ -356,3 +356,24 @@ def test_no_permission_to_write(what, kind):
     finally:
         folder.chmod(0o755)
         shutil.rmtree(folder)
+
+
+def test_no_columns_make_an_empty_csv_and_no_rows(step, raises):
+    assert step.write("csv", pa.table({}), "out.csv").read_bytes() == b""
+    rows = pa.RecordBatch.from_struct_array(pa.array([{}, {}], pa.struct([])))
+    raises("filesystem.csv_no_columns", step.write, "csv", rows, "out.csv")
+
+
+def test_a_pipe_by_its_name_in_dev(tmp_path):
+    script = """
+import sys
+from osiris.core.errors import DriverError
+from osiris.drivers.filesystem.atomic_file import AtomicFile
+from osiris.drivers.filesystem.locations import Location
+try:
+    AtomicFile(Location("/dev/stdout", "/dev/stdout"), "overwrite", ".tmp")
+except DriverError as error:
+    print(error.code)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "filesystem.not_a_file"

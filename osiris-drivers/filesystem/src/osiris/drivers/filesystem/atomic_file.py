@@ -185,7 +185,8 @@ class AtomicFile:
 
     def _status(self) -> os.stat_result | None:
         try:
-            return self._target.stat()
+            # Not of the target: what /dev/stdout leads to has a name only where it is a file.
+            return Path(self.location.path).stat()
         except FileNotFoundError:
             return None
 

@@ -53,7 +53,9 @@ class CsvFormatter:
         self._quoting = Quoting(form.delimiter, form.null_value)
 
     def header(self) -> bytes:
-        """The record of the columns' names, each quoted where it must be."""
+        """The record of the columns' names, each quoted where it must be; nothing where there is no column."""
+        if not self._schema.names:
+            return b""
         names = (self._quoted_name(name) for name in self._schema.names)
         return self._form.delimiter.encode().join(names) + self._eol
 
@@ -61,10 +63,14 @@ class CsvFormatter:
         """The records of a batch, in pieces.
 
         Raises:
-            DriverError: A value has no text, or needs quotes that ``quoting: none`` forbids.
+            DriverError: A value has no text, or needs quotes that ``quoting: none`` forbids; there is no column.
         """
         if not batch.num_columns:
-            return [memoryview(self._eol * int(batch.num_rows))]
+            raise DriverError(
+                f"there are {batch.num_rows} rows and no columns, which CSV has no form for",
+                hint="give the rows a column before",
+                code="filesystem.csv_no_columns",
+            )
         columns = [self._column(field, column) for field, column in zip(self._schema, batch.columns, strict=True)]
         values = [column.values for column in columns]
         if self._form.quoting == "all":

@@ -82,16 +82,23 @@ def explaining(path: object, doing: str, *, remote: bool = False) -> Iterator[No
     except OsirisError:
         raise
     except OSError as error:
-        raise explain(error, path, doing) from error
+        known = explain(error, path, doing)
+        raise (_remote(error, path, doing) if remote and known.code == "filesystem.io_error" else known) from error
     except Exception as error:
         if not remote:
             raise
-        raise DriverError(
-            f"cannot {doing} {path}: {type(error).__name__}: {error}",
-            hint="check the URL, the network, and the credentials (`storage_options` of the connection)",
-            code="filesystem.remote",
-            path=str(path),
-        ) from error
+        raise _remote(error, path, doing) from error
+
+
+def _remote(error: Exception, path: object, doing: str) -> DriverError:
+    transient = isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None) in _TRANSIENT
+    return DriverError(
+        f"cannot {doing} {path}: {type(error).__name__}: {error}",
+        hint="check the URL, the network, and the credentials (`storage_options` of the connection)",
+        code="filesystem.remote",
+        retryable=transient,
+        path=str(path),
+    )
 
 
 def not_found(path: object) -> DriverError:

@@ -164,24 +164,27 @@ def _remote(url: str, options: Mapping[str, Any]) -> Location:
     import fsspec  # only where a URL is used: it costs every start
 
     scheme = url.partition("://")[0]
-    try:
-        fs, path = fsspec.core.url_to_fs(url, **options)
-    except ImportError as error:
-        extra = _EXTRAS.get(scheme)
-        wanted = f"pip install 'osiris-driver-filesystem[{extra}]'" if extra else f"install what it asks for: {error}"
-        raise DriverError(
-            f"{scheme}:// URLs need a package that is not installed",
-            hint=wanted,
-            code="filesystem.missing_extra",
-            path=url,
-        ) from error
-    except ValueError as error:
-        raise DriverError(
-            f"unknown kind of URL: {url}",
-            hint="use a path, or a URL that fsspec knows (s3://, gs://, abfs://, https://, memory://)",
-            code="filesystem.unknown_scheme",
-            path=url,
-        ) from error
+    with explaining(url, "reach", remote=True):  # some connect right away
+        try:
+            fs, path = fsspec.core.url_to_fs(url, **options)
+        except ImportError as error:
+            extra = _EXTRAS.get(scheme)
+            wanted = (
+                f"pip install 'osiris-driver-filesystem[{extra}]'" if extra else f"install what it asks for: {error}"
+            )
+            raise DriverError(
+                f"{scheme}:// URLs need a package that is not installed",
+                hint=wanted,
+                code="filesystem.missing_extra",
+                path=url,
+            ) from error
+        except ValueError as error:
+            raise DriverError(
+                f"unknown kind of URL: {url}",
+                hint="use a path, or a URL that fsspec knows (s3://, gs://, abfs://, https://, memory://)",
+                code="filesystem.unknown_scheme",
+                path=url,
+            ) from error
     return Location(url, path, fs)
 
 
