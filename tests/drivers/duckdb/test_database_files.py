@@ -107,6 +107,7 @@ def test_a_bad_table_name(ctx: Any, name: str) -> None:
         (ONE.append_column("more", [[1, 2]]), {}, "duckdb.columns_differ"),
         (table(id=["x"], name=["a"]), {}, "duckdb.value_does_not_fit"),
         (table(id=[1.5], name=["a"]), {}, "duckdb.value_does_not_fit"),
+        (table(id=[2.0**63], name=["a"]), {}, "duckdb.value_does_not_fit"),
         (table(id=["1.5"], name=["a"]), {}, "duckdb.value_does_not_fit"),
         (table(id=pa.array([2**63], pa.uint64()), name=["a"]), {}, "duckdb.value_does_not_fit"),
         (table(id=[1], name=["a"]), {"write_mode": "upsert", "primary_key": "nope"}, "duckdb.columns_differ"),
@@ -135,6 +136,21 @@ def test_the_value_that_does_not_fit_is_named(ctx: Any) -> None:
     assert "row 2" in str(caught.value)
     assert "2024-01-02 03:00:00" in str(caught.value)
     assert "'day'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "array"),
+    [
+        ("DOUBLE", pa.array([2**63 - 1])),  # as a double it is more than the integers that it came from
+        ("TIME", pa.array([datetime(2024, 1, 2, 3, 4, 5)])),  # there is no cast back
+    ],
+)
+def test_what_cannot_be_cast_back_does_not_fit(ctx: Any, target: str, array: pa.Array) -> None:
+    rows(ctx, f"CREATE TABLE t (v {target})")
+    with pytest.raises(DriverError) as caught:
+        write(ctx, table(v=array))
+    assert caught.value.code == "duckdb.value_does_not_fit"
+    assert "row 1: column 'v'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from difflib import get_close_matches
 
 from osiris.core.errors import DriverError
 from osiris.core.quick_dataclass import dataclass
-from osiris.drivers.duckdb.database import Session, quote_name, quote_text
+from osiris.drivers.duckdb.database import Session, quote_name
 from osiris.drivers.duckdb.file_config import WriterConfig
 from osiris.drivers.duckdb.table_name import TableName
+from osiris.drivers.duckdb.text_values import says_the_same
 
 __all__ = ["exists", "load"]
 
@@ -175,32 +176,28 @@ def _check_values(session: Session, table: TableName, column: _Column) -> None:
         return
     name = quote_name(column.source)
     cast = f"TRY_CAST({name} AS {column.target_type})"
+    is_text = column.source_type == "VARCHAR"
+    if is_text:
+        ((_, kind),) = session.columns(f"SELECT {quote_name(column.target)} FROM {table.sql}")  # noqa: S608
+        same = says_the_same(name, kind)
+    else:
+        same = f"TRY_CAST({cast} AS {column.source_type}) = {name}"
     bad = session.execute(
         f"SELECT {_ROW}, CAST({name} AS VARCHAR) FROM osiris_stage"  # noqa: S608
-        f" WHERE {name} IS NOT NULL AND ({cast} IS NULL OR NOT ({_same(column, name, cast)})) LIMIT 1"
+        # CASE, because IS NOT TRUE would work out every part of a long condition for every row.
+        f" WHERE {name} IS NOT NULL AND CASE WHEN {cast} IS NOT NULL AND ({same}) THEN false ELSE true END LIMIT 1"
     )
     if bad:
         row, value = bad[0]
+        change = "declare its type where it is read, or cast it" if is_text else f"cast or round {column.source!r}"
         raise DriverError(
             f"row {row}: column {column.source!r} holds {value!r} ({column.source_type}),"
             f" which does not fit {column.target_type} in table {table}",
-            hint=f"cast or round {column.source!r} in the step before",
+            hint=f"{change} in the step before",
             code="duckdb.value_does_not_fit",
             column=column.source,
             row=row,
         )
-
-
-def _same(column: _Column, name: str, cast: str) -> str:
-    """SQL that is true where the cast loses nothing."""
-    if column.source_type != "VARCHAR" or column.target_type == "DATE":
-        return f"CAST({cast} AS {column.source_type}) = {name}"
-    if column.target_type in _DIGITS:
-        return f"regexp_full_match({name}, '\\s*[+-]?[0-9]+\\s*')"
-    if (decimal := _decimal(column.target_type)) is not None:
-        pattern = rf"\s*[+-]?[0-9]*([.][0-9]{{0,{decimal[1]}}}0*)?\s*"
-        return f"regexp_full_match({name}, {quote_text(pattern)})"
-    return "true"
 
 
 # Inside the transaction that made the table, rowid starts at a very high number.
