@@ -173,6 +173,34 @@ def test_what_fits_is_cast(ctx: Any, target: str, array: pa.Array, expected: lis
     assert [value for (value,) in rows(ctx, "FROM t")] == expected
 
 
+@pytest.mark.parametrize(
+    ("target", "keys"),
+    [
+        ("INTEGER", ["007", "7"]),
+        ("DOUBLE", ["0.5", "0.50"]),
+        ("INTEGER", [0.0, -0.0]),
+        ("VARCHAR COLLATE NOCASE", ["a", "A"]),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_keys_are_told_apart_as_the_table_does(ctx: Any, target: str, keys: list[Any], known: bool) -> None:
+    rows(ctx, f"CREATE TABLE t (K {target}, v INTEGER)")
+    if known:
+        rows(ctx, f"INSERT INTO t VALUES ('{keys[0]}', 0)")
+    before = rows(ctx, "FROM t")
+    with pytest.raises(DriverError) as caught:
+        write(ctx, table(k=keys, v=[1, 2]), write_mode="upsert", primary_key="k")
+    assert caught.value.code == "duckdb.duplicate_key"
+    assert rows(ctx, "FROM t") == before
+
+
+@pytest.mark.parametrize("name", ["osiris_stage", "osiris_input", "_osiris_commits_2", "temp.t", "x.x"])
+def test_any_name_of_a_table_is_one_in_the_file(ctx: Any, name: str) -> None:
+    for _ in range(2):
+        write(ctx, ONE, table=name, write_mode="upsert", primary_key="id")
+    assert rows(ctx, f"FROM x.{name if '.' in name else 'main.' + name}") == [(1, "a"), (2, None)]
+
+
 def test_a_column_with_a_default_may_be_left_out(ctx: Any) -> None:
     rows(ctx, "CREATE TABLE t (id BIGINT, name VARCHAR, seen INTEGER DEFAULT 7)")
     write(ctx, ONE)

@@ -34,7 +34,7 @@ class CommitMarker:
     def __init__(self, session: Session, target: TableName, session_id: str, step_id: str) -> None:
         self._session = session
         self._target = target
-        self._table = TableName(_NAME, target.schema)
+        self._table = TableName(_NAME, target.schema, target.catalog)
         self._key = [session_id, step_id]
 
     def prepare(self) -> None:

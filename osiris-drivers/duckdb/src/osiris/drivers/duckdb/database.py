@@ -213,7 +213,7 @@ class Session:
     def discard(self, table: str) -> None:
         """Drop a temporary table, if the transaction still allows it; a rollback drops it too."""
         with suppress(duckdb.Error):
-            self._connection.execute(f"DROP TABLE IF EXISTS temp.{quote_name(table)}")
+            self._connection.execute(f"DROP TABLE IF EXISTS temp.main.{quote_name(table)}")
 
     def open(self, query: str) -> pa.RecordBatchReader:
         """Start ``query``; its rows are computed as :meth:`read` pulls them."""

@@ -51,13 +51,13 @@ def load(session: Session, table: TableName, options: WriterConfig) -> int:
         known = _table_columns(session, table) or {}
     columns = _matched(table, given, known)
     if options.write_mode != "upsert" and all(column.fits for column in columns):
-        return _insert(session, table, columns, "osiris_input")
-    session.execute("CREATE OR REPLACE TEMP TABLE osiris_stage AS FROM osiris_input")
+        return _insert(session, table, columns, _INPUT)
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {_STAGE} AS FROM {_INPUT}")
     try:
         for column in columns:
             _check_values(session, table, column)
         if options.write_mode != "upsert":
-            return _insert(session, table, columns, "osiris_stage")
+            return _insert(session, table, columns, _STAGE)
         return _upsert(session, table, columns, options.primary_key or [])
     finally:
         session.discard("osiris_stage")
@@ -69,7 +69,7 @@ def exists(session: Session, table: TableName) -> bool:
 
 
 def _input_columns(session: Session, options: WriterConfig) -> dict[str, str]:
-    columns = [(name, str(kind)) for name, kind in session.columns("FROM osiris_input")]
+    columns = [(name, str(kind)) for name, kind in session.columns(f"FROM {_INPUT}")]
     given = {name.casefold(): name for name, _ in columns}
     missing = [key for key in options.primary_key or () if key.casefold() not in given]
     if missing:
@@ -123,21 +123,18 @@ def _insert(session: Session, table: TableName, columns: list[_Column], source: 
     return int(rows)
 
 
-def _upsert(session: Session, table: TableName, columns: list[_Column], keys: list[str]) -> int:
-    _check_keys(session, keys)
-    folded = {key.casefold() for key in keys}
-    same = " AND ".join(
-        f"t.{quote_name(column.target)} = {_of('s', column)}"
-        for column in columns
-        if column.source.casefold() in folded
-    )
-    changed = [column for column in columns if column.source.casefold() not in folded]
+def _upsert(session: Session, table: TableName, columns: list[_Column], names: list[str]) -> int:
+    folded = {name.casefold() for name in names}
+    keys = [column for column in columns if column.source.casefold() in folded]
+    _check_keys(session, table, keys)
+    same = " AND ".join(f"t.{quote_name(column.target)} = {_of('s', column)}" for column in keys)
+    changed = [column for column in columns if column not in keys]
     # Not INSERT OR REPLACE: that needs a unique index, and a delete before an insert of the same key breaks one.
     if changed:
         sets = ", ".join(f"{quote_name(column.target)} = {_of('s', column)}" for column in changed)
-        session.execute(f"UPDATE {table.sql} AS t SET {sets} FROM osiris_stage AS s WHERE {same}")  # noqa: S608
-    _insert(session, table, columns, "osiris_stage", f"WHERE NOT EXISTS (FROM {table.sql} AS t WHERE {same})")
-    ((rows,),) = session.execute("SELECT count(*) FROM osiris_stage")
+        session.execute(f"UPDATE {table.sql} AS t SET {sets} FROM {_STAGE} AS s WHERE {same}")  # noqa: S608
+    _insert(session, table, columns, _STAGE, f"WHERE NOT EXISTS (FROM {table.sql} AS t WHERE {same})")
+    ((rows,),) = session.execute(f"SELECT count(*) FROM {_STAGE}")  # noqa: S608
     return int(rows)
 
 
@@ -146,23 +143,27 @@ def _of(alias: str, column: _Column) -> str:
     return name if column.source_type == column.target_type else f"CAST({name} AS {column.target_type})"
 
 
-def _check_keys(session: Session, keys: list[str]) -> None:
-    names = ", ".join(map(quote_name, keys))
-    empty = " OR ".join(f"{quote_name(key)} IS NULL" for key in keys)
-    row = session.execute(f"SELECT {_ROW} FROM osiris_stage WHERE {empty} LIMIT 1")  # noqa: S608
+def _check_keys(session: Session, table: TableName, keys: list[_Column]) -> None:
+    empty = " OR ".join(f"{quote_name(key.source)} IS NULL" for key in keys)
+    row = session.execute(f"SELECT {_ROW} FROM {_STAGE} WHERE {empty} LIMIT 1")  # noqa: S608
     if row:
         raise DriverError(
-            f"row {row[0][0]} of the input has no value for the primary key ({', '.join(keys)})",
+            f"row {row[0][0]} of the input has no value for the primary key ({', '.join(key.source for key in keys)})",
             hint="fill it, or leave such rows out, in the step before",
             code="duckdb.null_key",
         )
-    shown = ", ".join(f"CAST({quote_name(key)} AS VARCHAR)" for key in keys)
+    # As the table tells keys apart: of its types, which make one of '7' and '007', and with its collations. They pass
+    # through UNION from its own columns.
+    names = ", ".join(quote_name(key.target) for key in keys)
+    shown = ", ".join(f"CAST({quote_name(key.target)} AS VARCHAR)" for key in keys)
     twice = session.execute(
-        f"SELECT count(*), {shown} FROM osiris_stage GROUP BY {names} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
+        f"SELECT count(*), {shown} FROM (SELECT {names} FROM {table.sql} WHERE false"  # noqa: S608
+        f" UNION ALL SELECT {', '.join(key.cast for key in keys)} FROM {_STAGE})"
+        f" GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
     )
     if twice:
         times, *values = twice[0]
-        key = ", ".join(f"{name}={value}" for name, value in zip(keys, values, strict=True))
+        key = ", ".join(f"{column.source}={value}" for column, value in zip(keys, values, strict=True))
         raise DriverError(
             f"the input has {times} rows with the same primary key: {key}",
             hint="decide which one counts in the step before, as with SELECT DISTINCT ON",
@@ -183,7 +184,7 @@ def _check_values(session: Session, table: TableName, column: _Column) -> None:
     else:
         same = f"TRY_CAST({cast} AS {column.source_type}) = {name}"
     bad = session.execute(
-        f"SELECT {_ROW}, CAST({name} AS VARCHAR) FROM osiris_stage"  # noqa: S608
+        f"SELECT {_ROW}, CAST({name} AS VARCHAR) FROM {_STAGE}"  # noqa: S608
         # CASE, because IS NOT TRUE would work out every part of a long condition for every row.
         f" WHERE {name} IS NOT NULL AND CASE WHEN {cast} IS NOT NULL AND ({same}) THEN false ELSE true END LIMIT 1"
     )
@@ -200,8 +201,12 @@ def _check_values(session: Session, table: TableName, column: _Column) -> None:
         )
 
 
+# With the catalog, as the table's own name has: either may be that of a table in the other.
+_INPUT = "temp.main.osiris_input"
+_STAGE = "temp.main.osiris_stage"
+
 # Inside the transaction that made the table, rowid starts at a very high number.
-_ROW = "rowid - (SELECT min(rowid) FROM osiris_stage) + 1"
+_ROW = f"rowid - (SELECT min(rowid) FROM {_STAGE}) + 1"  # noqa: S608
 
 _NULL = '"NULL"'
 _DIGITS = {

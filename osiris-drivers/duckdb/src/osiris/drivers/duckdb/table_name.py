@@ -15,10 +15,17 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 @dataclass(frozen=True)
 class TableName:
-    """A table of a database; its schema is ``main`` where none is named."""
+    """A table of a database; its schema is ``main`` where none is named.
+
+    Attributes:
+        name: Of the table.
+        schema: Its schema.
+        catalog: What the connection calls the database. Without it, a temporary table of the same name goes first.
+    """
 
     name: str
     schema: str = "main"
+    catalog: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> TableName:
@@ -52,7 +59,8 @@ class TableName:
     @property
     def schema_sql(self) -> str:
         """The schema alone, quoted."""
-        return quote_name(self.schema)
+        schema = quote_name(self.schema)
+        return schema if self.catalog is None else f"{quote_name(self.catalog)}.{schema}"
 
     def __str__(self) -> str:
         return self.name if self.schema == "main" else f"{self.schema}.{self.name}"

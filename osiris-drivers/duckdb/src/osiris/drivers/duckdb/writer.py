@@ -122,6 +122,8 @@ def _write(
     session: Session = file.open(ctx, write=True, memory_limit=options.memory_limit)
     try:
         session.register("osiris_input", exact_reader(session, dataset, name))
+        ((catalog,),) = session.execute("SELECT current_database()")
+        table = TableName(table.name, table.schema, str(catalog))
         will_fail = not options.create_if_missing and not exists(session, table)
         if not options.commit_marker or will_fail:
             with session.transaction():
