@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,9 @@ def test_a_query_that_cannot_fit_says_so(ctx: Any) -> None:
         ("'{\"a\": 1}'::JSON", pa.string(), '{"a": 1}'),
         ("[1::UHUGEINT, NULL]", pa.list_(pa.field("l", pa.decimal128(38, 0))), [Decimal(1), None]),
         ("{'a': '01'::BIT}", pa.struct([("a", pa.string())]), {"a": "01"}),
+        ("{'size': '01'::BIT}", pa.struct([("size", pa.string())]), {"size": "01"}),
+        ("[NULL, DATE '2024-01-31']", pa.list_(pa.field("l", pa.date32())), [None, date(2024, 1, 31)]),
+        ("MAP{'a': [TIME '10:00']}", pa.map_(pa.string(), pa.list_(pa.time64("us"))), [("a", [time(10)])]),
         ("NULL", pa.null(), None),
         ("1234567890123456789012345678901234567890::BIGNUM", pa.string(), "1234567890123456789012345678901234567890"),
     ],
@@ -325,6 +329,17 @@ def test_types_come_out_exactly(ctx: Any, sql: str, kind: pa.DataType, value: ob
         "TIMESTAMP '-infinity'",
         "TIMESTAMPTZ 'infinity'",
         "INTERVAL 3000000 HOUR",
+        "[NULL, INTERVAL 3000000 HOUR]",
+        "[INTERVAL 3000000 HOUR]::INTERVAL[1]",
+        "{'a': [{'b': INTERVAL 3000000 HOUR}]}",
+        "MAP{'a': INTERVAL 3000000 HOUR}",
+        "row(1, INTERVAL 3000000 HOUR)",
+        "union_value(b := INTERVAL 3000000 HOUR)",
+        "[DATE 'infinity']",
+        "{'a': TIMESTAMPTZ '-infinity'}",
+        "row(170141183460469231731687303715884105727::HUGEINT)",
+        "union_value(b := 170141183460469231731687303715884105727::HUGEINT)",
+        "{'size': 170141183460469231731687303715884105727::HUGEINT}",
         "1::VARIANT",
     ],
 )
@@ -347,6 +362,10 @@ def test_what_arrow_cannot_say_is_refused(ctx: Any, sql: str) -> None:
         pa.array(["x", "", None], pa.large_string()),
         pa.array(["x"], pa.string()).dictionary_encode(),
         pa.array([[1, None], None], pa.list_(pa.int8())),
+        pa.array([[Decimal("1.10")]], pa.list_(pa.decimal256(20, 2))),
+        pa.array([{"a": [1.5]}], pa.struct([("a", pa.list_(pa.float16(), 1))])),
+        pa.array([[("a", Decimal(1))]], pa.map_(pa.string(), pa.decimal256(20, 0))),
+        pa.array([Decimal("1.10")], pa.decimal256(20, 2)).dictionary_encode(),
     ],
     ids=lambda array: str(array.type),
 )
@@ -355,10 +374,19 @@ def test_types_go_through_exactly(ctx: Any, array: pa.Array) -> None:
     assert out["v"].to_pylist() == array.to_pylist()
 
 
+@pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize(
-    "array", [pa.array([Decimal(1)], pa.decimal256(60, 0)), pa.array([(1, 2, 3)], pa.month_day_nano_interval())]
+    "array",
+    [
+        pa.array([Decimal(1)], pa.decimal256(60, 0)),
+        pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
+        pa.array([1999], pa.duration("ns")),
+    ],
+    ids=lambda array: str(array.type),
 )
-def test_a_type_that_duckdb_would_cut_is_refused(ctx: Any, array: pa.Array) -> None:
+def test_a_type_that_duckdb_would_cut_is_refused(ctx: Any, array: pa.Array, nested: bool) -> None:
+    if nested:
+        array = pa.StructArray.from_arrays([pa.ListArray.from_arrays([0, 1], array)], names=["a"])
     with pytest.raises(DriverError) as caught:
         run(ctx, "FROM df", {"df": Dataset.from_table(pa.table({"v": array}))})
     assert caught.value.code == "duckdb.input_type"

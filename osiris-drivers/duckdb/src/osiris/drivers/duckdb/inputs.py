@@ -146,15 +146,15 @@ def exact_reader(session: Session, dataset: Dataset, name: str) -> pa.RecordBatc
     Raises:
         DriverError: ``duckdb.input_type``: DuckDB would lose digits.
     """
-    schema = pa.schema([column.with_type(_taken_type(column, name)) for column in dataset.schema])
+    schema = pa.schema([column.with_type(_taken_type(column.type, column, name)) for column in dataset.schema])
     batches = dataset.batches()
     if not schema.equals(dataset.schema):
-        batches = _cast(batches, schema)
+        batches = _cast(batches, schema, name)
     return pa.RecordBatchReader.from_batches(schema, session.guard_input(batches))
 
 
-def _taken_type(column: pa.Field, name: str) -> pa.DataType:
-    kind = column.type
+def _taken_type(kind: pa.DataType, column: pa.Field, name: str) -> pa.DataType:
+    """What DuckDB takes for a type, which is that of a column or within it."""
     if pa.types.is_decimal256(kind) and kind.precision <= 38:
         return pa.decimal128(kind.precision, kind.scale)
     if pa.types.is_float16(kind):
@@ -162,19 +162,52 @@ def _taken_type(column: pa.Field, name: str) -> pa.DataType:
     if pa.types.is_duration(kind) and kind.unit == "ns":
         return pa.duration("us")
     if pa.types.is_decimal256(kind) or pa.types.is_interval(kind):
-        raise DriverError(
-            f"column {column.name!r} of input {name!r} is {kind}, which DuckDB cannot hold exactly",
-            hint="cast it in the step before",
-            code="duckdb.input_type",
-            column=column.name,
-            input=name,
-        )
+        raise _cannot_hold(column, name, f"is {column.type}, which DuckDB cannot hold exactly")
+    if pa.types.is_dictionary(kind):
+        taken = _taken_type(kind.value_type, column, name)
+        return kind if taken == kind.value_type else taken
+    members = [kind.field(index) for index in range(kind.num_fields)]
+    taken_members = [member.with_type(_taken_type(member.type, column, name)) for member in members]
+    return kind if taken_members == members else _rebuilt(kind, taken_members)
+
+
+def _rebuilt(kind: pa.DataType, members: list[pa.Field]) -> pa.DataType:
+    """A nested type with other members; a type of which Arrow casts none stays, for DuckDB to refuse."""
+    if pa.types.is_struct(kind):
+        return pa.struct(members)
+    if pa.types.is_map(kind):
+        key, item = members[0].type
+        return pa.map_(key, item, keys_sorted=kind.keys_sorted)
+    if pa.types.is_list(kind):
+        return pa.list_(members[0])
+    if pa.types.is_large_list(kind):
+        return pa.large_list(members[0])
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(members[0], kind.list_size)
     return kind
 
 
-def _cast(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _cast(batches: Iterator[pa.RecordBatch], schema: pa.Schema, name: str) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        yield batch.cast(schema)  # safe: raises where nanoseconds would be lost
+        columns = []
+        for column, array in zip(schema, batch.columns, strict=True):
+            try:
+                columns.append(array.cast(column.type))  # safe: nanoseconds are not dropped
+            except pa.ArrowInvalid as error:
+                given = batch.schema.field(len(columns))
+                problem = f"holds a value of {given.type} that DuckDB cannot hold exactly"
+                raise _cannot_hold(given, name, problem) from error
+        yield pa.record_batch(columns, schema)
+
+
+def _cannot_hold(column: pa.Field, name: str, problem: str) -> DriverError:
+    return DriverError(
+        f"column {column.name!r} of input {name!r} {problem}",
+        hint="cast it in the step before",
+        code="duckdb.input_type",
+        column=column.name,
+        input=name,
+    )
 
 
 def _refuse_twins(names: Iterable[str]) -> None:
