@@ -380,6 +380,7 @@ def test_query_and_limit(ctx: Any) -> None:
     write(ctx, ONE)
     assert read(ctx, query="SELECT id FROM t ORDER BY id DESC; ") == [(2,), (1,)]
     assert read(ctx, query="SELECT id FROM t ORDER BY id DESC -- last", limit=1) == [(2,)]
+    assert read(ctx, query="SELECT id FROM t ORDER BY id DESC; -- last", limit=1) == [(2,)]
 
 
 def test_a_connection_names_the_file(ctx: Any) -> None:

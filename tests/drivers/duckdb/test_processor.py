@@ -319,6 +319,12 @@ def test_types_come_out_exactly(ctx: Any, sql: str, kind: pa.DataType, value: ob
     assert table["v"].to_pylist() == [value]
 
 
+@pytest.mark.parametrize("end", ["; -- all;", "-- none", ";;", "; /* ž; */ ;\n-- ;", ""])
+def test_a_query_may_end_in_comments(ctx: Any, end: str) -> None:
+    table = run(ctx, f"SELECT sum(x) AS v, 'ž;' AS t FROM range(3) AS r(x) {end}", {})
+    assert values(table) == [(3, "ž;")]
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -26,6 +26,7 @@ __all__ = [
     "quote_text",
     "quote_texts",
     "refusal_of",
+    "without_end",
 ]
 
 ROWS_PER_BATCH = 65_536
@@ -76,6 +77,18 @@ def quote_text(text: str) -> str:
 def quote_texts(texts: Iterable[str]) -> str:
     """Texts as an SQL list."""
     return "[" + ", ".join(map(quote_text, texts)) + "]"
+
+
+def without_end(statement: str) -> str:
+    """A statement without the ``;`` at its end, so that it may stand in brackets (on lines of its own)."""
+    text = statement.encode()  # where a token is, DuckDB says in bytes
+    for start, kind in reversed(duckdb.tokenize(statement)):
+        if kind == duckdb.token_type.comment:
+            continue
+        if text[start : start + 1] != b";":
+            break
+        text = text[:start]
+    return text.decode()
 
 
 def connect(path: str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from osiris.core.dataset import Dataset
 from osiris.core.errors import DriverError
-from osiris.drivers.duckdb.database import Session, quote_name, quote_text
+from osiris.drivers.duckdb.database import Session, quote_name, quote_text, without_end
 
 __all__ = ["exact_select", "stream"]
 
@@ -46,7 +46,7 @@ def exact_select(session: Session, query: str) -> str:
     items = ", ".join(
         f"{expression} AS {quote_name(name)}" for expression, (name, _) in zip(exact, columns, strict=True)
     )
-    return f"SELECT {items} FROM (\n{query.rstrip().rstrip(';')}\n) AS result({aliases})"  # noqa: S608  # the SQL is the user's own
+    return f"SELECT {items} FROM (\n{without_end(query)}\n) AS result({aliases})"  # noqa: S608  # the SQL is the user's own
 
 
 def _exact(column: str, name: str, kind: Any) -> str:

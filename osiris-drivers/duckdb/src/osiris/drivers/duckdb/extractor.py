@@ -8,7 +8,7 @@ from typing import Any
 from osiris.core.dataset import Dataset
 from osiris.core.driver import Driver, StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.duckdb.database import VERSION, Session, quote_name
+from osiris.drivers.duckdb.database import VERSION, Session, quote_name, without_end
 from osiris.drivers.duckdb.export import exact_select, stream
 from osiris.drivers.duckdb.file_config import ExtractorConfig
 from osiris.drivers.duckdb.files import DatabaseFile
@@ -70,7 +70,7 @@ def _select(session: Session, options: ExtractorConfig) -> str:
                 hint="list the values: PIVOT ... ON column IN ('a', 'b')",
                 code="duckdb.not_a_query",
             )
-        query = options.query.rstrip().rstrip(";")
+        query = without_end(options.query)
         return query if options.limit is None else f"SELECT * FROM (\n{query}\n) LIMIT {options.limit}"  # noqa: S608
     columns = "*" if options.columns is None else ", ".join(map(quote_name, options.columns))
     query = f"SELECT {columns} FROM {TableName.parse(options.table or '').sql}"  # noqa: S608  # quoted
