@@ -232,6 +232,58 @@ def test_white_space_beside_quotes_is_kept(ctx: Any, body: str) -> None:
     assert run(ctx, "FROM t", files) == expected
 
 
+UNLIKE_OTHERS = [
+    "1,x\n2,y\r\n",
+    "1,x\r\n 2,y\n",
+    "1,x\r\n2,y\r 3,z\r\n",
+    "1,x\r2,y\r",
+    '1,"x"y\n',
+    '1,x"y"\n',
+    '1,"x""y"z,\n',
+]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("before", [0, 1, 8 * 1024 * 1024, 24 * 1024 * 1024])
+@pytest.mark.parametrize("body", UNLIKE_OTHERS)
+def test_line_ends_and_quotes_that_are_unlike_others_are_streamed(
+    ctx: Any, monkeypatch: pytest.MonkeyPatch, body: str, before: int, compiled: bool
+) -> None:
+    if not compiled:
+        monkeypatch.setitem(sys.modules, "osiris.csv_scan", None)  # as where it is not installed
+    newline = "\r\n" if body.startswith("1,x\r\n") else "\r" if "\n" not in body else "\n"
+    line = f"1,z{newline}"
+    (ctx.base_dir / "t.csv").write_bytes(("i,s" + newline + line * (before // len(line)) + body).encode())
+    source = csv_source(ctx.base_dir / "t.csv", pa.schema([("i", pa.string()), ("s", pa.string())]))
+    session = Session(connect(), ctx)
+    try:
+        assert push_down(session, Dataset(lambda: iter(()), source.schema, source=source), "t") is None
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("shift", range(8))
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_quotes_around_fields_are_read_by_duckdb(
+    ctx: Any, monkeypatch: pytest.MonkeyPatch, shift: int, newline: str, mark: str, delimiter: str
+) -> None:
+    """Also where the parts that are looked at one after the other meet."""
+    monkeypatch.setitem(sys.modules, "osiris.csv_scan", None)
+    head, quoted = f'"i"{delimiter}"s"{newline}', f'"""1"{delimiter}"a""b"{newline}'
+    line = f"1{delimiter}{'z' * 400}{newline}"
+    start = 8 * 1024 * 1024 - shift
+    filled = head + line * ((start - len(head.encode()) - 100) // len(line))
+    missing = start - len((mark + filled).encode()) - len(newline)
+    path = ctx.base_dir / "t.csv"
+    path.write_bytes(f"{mark}{filled}1{delimiter}{'y' * (missing - 2)}{newline}{quoted}{line}{quoted}".encode())
+    source = csv_source(path, pa.schema([("i", pa.string()), ("s", pa.string())]), delimiter=delimiter)
+    files = Files(source)
+    assert run(ctx, "SELECT i, s FROM t WHERE i <> '1'", files) == [('"1', 'a"b')] * 2
+    assert files.streamed == 0
+
+
 @pytest.mark.parametrize("quote", ['"', ""])
 @pytest.mark.parametrize(("text", "quoted"), [(1 << 20, False), (30 << 20, False), (30 << 20, True)])
 def test_a_very_long_record_far_down_is_streamed(ctx: Any, text: int, quoted: bool, quote: str) -> None:

@@ -62,7 +62,7 @@ def select_csv(source: FileSource, before_each_part: Callable[[], object]) -> Cs
     large = any(Path(path).stat().st_size > CHUNK for path in source.paths)
     findings = _scan(source, before_each_part) if large else None
     if findings is None:  # look at the fields here, and at the values in the query
-        other = sees_other_fields(source.paths, quote or "")
+        other = sees_other_fields(source.paths, quote or "", options.get("delimiter", ","))
         if other:
             return None
         quoted, exact = other is not None, (False,) * len(targets)
