@@ -201,6 +201,22 @@ def test_any_name_of_a_table_is_one_in_the_file(ctx: Any, name: str) -> None:
     assert rows(ctx, f"FROM x.{name if '.' in name else 'main.' + name}") == [(1, "a"), (2, None)]
 
 
+@pytest.mark.parametrize(
+    ("made", "mode"),
+    [
+        ("CREATE TABLE u (id BIGINT, name VARCHAR); CREATE VIEW t AS FROM u", "append"),
+        ("CREATE VIEW t AS SELECT 1 AS id", "replace"),
+        ("CREATE TABLE t (id BIGINT PRIMARY KEY); CREATE TABLE u (t BIGINT REFERENCES t (id))", "replace"),
+    ],
+)
+def test_what_cannot_be_written_is_not_called_an_input(ctx: Any, made: str, mode: str) -> None:
+    rows(ctx, made)
+    with pytest.raises(DriverError) as caught:
+        write(ctx, ONE, write_mode=mode)
+    assert caught.value.code == "duckdb.catalog"
+    assert "view" in str(caught.value.hint)
+
+
 def test_a_column_with_a_default_may_be_left_out(ctx: Any) -> None:
     rows(ctx, "CREATE TABLE t (id BIGINT, name VARCHAR, seen INTEGER DEFAULT 7)")
     write(ctx, ONE)

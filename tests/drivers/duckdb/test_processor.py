@@ -160,6 +160,13 @@ def test_no_extension_is_fetched_unless_asked_for(ctx: Any) -> None:
     assert values(run(ctx, "SELECT current_setting('autoinstall_known_extensions')", {})) == [(False,)]
 
 
+def test_an_unknown_setting_is_named(ctx: Any) -> None:
+    with pytest.raises(DriverError) as caught:
+        run(ctx, "SELECT 1", {}, settings={"threadz": 1})
+    assert caught.value.code == "duckdb.catalog"
+    assert "'threadz'" in str(caught.value.hint)
+
+
 def test_settings_reach_duckdb(ctx: Any) -> None:
     query = "SELECT current_setting('threads'), current_setting('memory_limit'), current_setting('TimeZone')"
     table = run(ctx, query, {}, threads=1, memory_limit="64MiB", settings={"TimeZone": "Europe/Prague"})

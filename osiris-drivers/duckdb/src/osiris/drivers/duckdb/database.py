@@ -39,7 +39,7 @@ _CODES: Mapping[str, tuple[str, str]] = {
     "ParserException": ("syntax", "check the SQL at the marked place"),
     "SyntaxException": ("syntax", "check the SQL at the marked place"),
     "BinderException": ("binder", "check the names of columns and the types of arguments"),
-    "CatalogException": ("catalog", "inputs are tables of their names; quote a name that is not a plain word"),
+    "CatalogException": ("catalog", "check what is called so: nothing is, or something of another kind"),
     "ConversionException": ("conversion", "use TRY_CAST where a value may not fit"),
     "OutOfRangeException": ("out_of_range", "cast to a wider type before the computation"),
     "TypeMismatchException": ("type_mismatch", "cast one side to the type of the other"),

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from osiris.core.driver import StepContext
 from osiris.core.errors import DriverError
-from osiris.drivers.duckdb.database import MemoryDatabase, Session, quote_name, quote_text
+from osiris.drivers.duckdb.database import VERSION, MemoryDatabase, Session, quote_name, quote_text
 from osiris.drivers.duckdb.export import exact_select
 from osiris.drivers.duckdb.inputs import Inputs
 from osiris.drivers.duckdb.processor_config import ProcessorConfig
@@ -89,11 +89,17 @@ class RunningQuery:
         return self._reader
 
     def _start(self, *, formats: frozenset[str]) -> None:
-        options = self._options
         self._session = session = Session(self._database.take(), self._ctx)
-        inputs = self._inputs
         try:
             self._configure()
+            self._open(session, formats)
+        except BaseException:
+            session.close()
+            raise
+
+    def _open(self, session: Session, formats: frozenset[str]) -> None:
+        options, inputs = self._options, self._inputs
+        try:
             kind = check_query(session, options.query)
             uses = find_uses(session, options.query, options.setup, inputs.names)
             for name in inputs.values:
@@ -108,12 +114,13 @@ class RunningQuery:
                 session.execute(f"CREATE TEMP TABLE osiris_pivot AS {query}")
                 query = "FROM osiris_pivot"
             query = exact_select(session, query)
-            if inputs.pushed:
-                session.execute("SET enable_profiling = 'no_output'")
-            self._reader = session.open(query)
-        except BaseException:
-            session.close()
+        except DriverError as error:
+            if error.code == "duckdb.catalog":
+                error.hint = "inputs are tables of their names; quote a name that is not a plain word"
             raise
+        if inputs.pushed:
+            session.execute("SET enable_profiling = 'no_output'")
+        self._reader = session.open(query)
 
     def _configure(self) -> None:
         options, ctx = self._options, self._ctx
@@ -134,7 +141,12 @@ class RunningQuery:
             settings["threads"] = options.threads
         for name, value in {**settings, **options.settings}.items():
             text = quote_text(value) if isinstance(value, str) else str(value).lower()
-            self._session.execute(f"SET {quote_name(name)} = {text}")
+            try:
+                self._session.execute(f"SET {quote_name(name)} = {text}")
+            except DriverError as error:
+                if error.code == "duckdb.catalog":
+                    error.hint = f"there is no setting {name!r} in DuckDB {VERSION}: look at the names under settings"
+                raise
 
     def _recover(self, error: DriverError) -> None:
         """Start again without pushdown, or raise."""

@@ -123,21 +123,28 @@ def _write(
     try:
         session.register("osiris_input", exact_reader(session, dataset, name))
         ((catalog,),) = session.execute("SELECT current_database()")
-        table = TableName(table.name, table.schema, str(catalog))
-        will_fail = not options.create_if_missing and not exists(session, table)
-        if not options.commit_marker or will_fail:
-            with session.transaction():
-                return load(session, table, options)
-        marker = CommitMarker(session, table, ctx.session_id, ctx.step_id)
-        marker.prepare()
-        with session.transaction():
-            if options.write_mode == "append":  # the other modes give the same table again
-                marker.refuse_second()
-            rows = load(session, table, options)
-            marker.put(rows)
-        return rows
+        return _load(session, TableName(table.name, table.schema, str(catalog)), options, ctx)
+    except DriverError as error:
+        if error.code == "duckdb.catalog":
+            error.hint = "look at what is called so: a view, and a table that others refer to, cannot be written anew"
+        raise
     finally:
         session.close()
+
+
+def _load(session: Session, table: TableName, options: WriterConfig, ctx: StepContext) -> int:
+    will_fail = not options.create_if_missing and not exists(session, table)
+    if not options.commit_marker or will_fail:
+        with session.transaction():
+            return load(session, table, options)
+    marker = CommitMarker(session, table, ctx.session_id, ctx.step_id)
+    marker.prepare()
+    with session.transaction():
+        if options.write_mode == "append":  # the other modes give the same table again
+            marker.refuse_second()
+        rows = load(session, table, options)
+        marker.put(rows)
+    return rows
 
 
 def _spool(dataset: Dataset, path: Path) -> Dataset:
