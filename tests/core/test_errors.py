@@ -172,3 +172,50 @@ def test_a_problem_tells_only_what_it_knows():
     assert Problem(code="x", message="y", line=3).to_dict() == {
         "code": "x", "message": "y", "path": "", "line": 3, "severity": "error",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [(ValueError("x"), "x"), (b"m", "m"), (None, "DriverError"), (5, "5"), ("", "DriverError")]
+)
+def test_what_is_no_text_becomes_text(given, message):
+    error = DriverError(given, hint=["y"], code=7)
+    assert (error.message, str(error), error.args) == (message, message, (message,))
+    assert (error.hint, error.code) == ("['y']", "7")
+
+
+class Unready(DriverError):
+    """A class of somebody else's that does not call its base."""
+
+    def __init__(self, table):
+        self.table = table
+
+
+class Unwilling(DriverError):
+    """One that leaves by whatever it is asked."""
+
+    code = property(lambda self: "acme.own")
+
+    def __str__(self):
+        raise SystemExit(0)
+
+    to_dict = __str__
+
+
+def test_a_subclass_that_does_not_call_its_base_can_be_told():
+    error = Unready("orders")
+    error.facts.setdefault("step_id", "a")
+    assert json.loads(json.dumps(error.to_dict())) == {
+        "type": "Unready", "code": "driver.failed", "message": "orders", "hint": None, "retryable": False,
+        "facts": {"step_id": "a"},
+    }  # fmt: skip
+    assert str(error) == "orders"
+    with pytest.raises(AttributeError, match="tabel"):
+        _ = error.tabel
+
+
+def test_a_subclass_that_raises_when_it_is_told_is_told_all_the_same():
+    knot: dict = {}
+    knot["self"] = knot
+    told = Unwilling("m", code="acme.given", knot=knot, item=Unwilling("inside")).to_dict()
+    assert (told["code"], told["message"]) == ("acme.own", "m")
+    assert json.loads(json.dumps(told["facts"]))["item"] == "<Unwilling>"

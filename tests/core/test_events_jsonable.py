@@ -106,6 +106,8 @@ def test_a_structure_that_holds_itself_ends():
     knot: list = []
     knot.append(knot)
     json.dumps(jsonable(knot))
+    knot.append(knot)  # as often as it likes: followed to any depth, it would never end
+    json.dumps(jsonable({"both": [knot, knot]}))
 
 
 _leaves = (

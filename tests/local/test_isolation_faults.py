@@ -155,6 +155,18 @@ def test_an_exception_that_cannot_be_pickled(isolated: Isolated) -> None:
     assert "fail_unpicklable" in only(context, "step_failed")["traceback"]
 
 
+@pytest.mark.parametrize(
+    ("do", "code", "message"),
+    [("fail_with_an_exception_as_message", "rogue.slip", "x"), ("fail_knotted", "driver.failed", "orders")],
+)
+def test_an_error_that_can_hardly_be_told(do: str, code: str, message: str, isolated: Isolated) -> None:
+    REDACTOR.add("hunter2-long")  # in the worker, too: there its errors are looked through
+    result, context = isolated({"do": do, "token": "${ROGUE_TOKEN}"}, environment={"ROGUE_TOKEN": "hunter2-long"})
+    assert isinstance(result.error, ExecutionError)
+    assert (result.error.code, result.error.message) == (code, message)
+    assert only(context, "step_failed")["error"]["message"] == message
+
+
 def test_every_event_once_and_in_order(isolated: Isolated) -> None:
     result, context = isolated({"do": "tell", "times": 20_000})
     assert result.status == "success", result.error

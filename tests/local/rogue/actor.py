@@ -10,6 +10,8 @@ import threading
 import time
 from pathlib import Path
 
+from osiris.core.errors import DriverError
+
 LIBC = ctypes.CDLL(None)
 
 
@@ -20,6 +22,18 @@ class Unpicklable(Exception):
 
     def __reduce__(self):
         raise TypeError("not to be pickled")
+
+
+class Knotted(DriverError):
+    """Neither makes itself as its base does, nor can be told."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __str__(self):
+        raise SystemExit(0)
+
+    to_dict = __repr__ = __str__
 
 
 class Actor:
@@ -71,6 +85,15 @@ class Actor:
 
     def fail_unpicklable(self):
         raise Unpicklable("one", "two")
+
+    def fail_with_an_exception_as_message(self):
+        raise DriverError(ValueError("x"), hint=["y"], code="rogue.slip")
+
+    def fail_knotted(self):
+        error = Knotted("orders")
+        error.facts["self"] = error.facts
+        error.hint = 5
+        raise error
 
     def stop_the_world(self):
         """Keep the interpreter's lock for ever: nothing in this process runs any more, signal handlers included."""

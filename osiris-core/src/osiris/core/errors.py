@@ -29,12 +29,13 @@ branch on it, never on the text. Errors cross process borders as :meth:`OsirisEr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from osiris.core.quick_dataclass import dataclass
+from osiris.core.wording import careful, worded
 
 __all__ = [
     "CollectError",
@@ -101,6 +102,10 @@ class OsirisError(Exception):
 
     code: str = "osiris.error"
     exit_code: ClassVar[int] = 1
+    message: str
+    hint: str | None = None
+    retryable: bool = False
+    facts: dict[str, Any]
 
     def __init__(
         self,
@@ -111,13 +116,35 @@ class OsirisError(Exception):
         retryable: bool = False,
         **facts: Any,
     ) -> None:
+        # An exception, a number or a list is a common slip: it must not become another error where this one is told.
+        message = worded(message) or type(self).__name__
+        hint = None if hint is None else worded(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint
         if code is not None:
-            self.code = code
+            code = worded(code)
+            with suppress(AttributeError):  # a subclass that works its code out itself
+                self.code = code
         self.retryable = retryable
-        self.facts: dict[str, Any] = facts
+        self.facts = facts
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Asked for what is not there: a subclass with an __init__ of its own need not call this one.
+            if name == "message":
+                self.message = worded(self.args[0] if len(self.args) == 1 else self.args) or type(self).__name__
+                return self.message
+            if name == "facts":
+                self.facts = {}
+                return self.facts
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "to_dict" in cls.__dict__:
+            cls.to_dict = careful(cls.to_dict, OsirisError.to_dict)  # type: ignore[assignment,method-assign]
 
     def __str__(self) -> str:
         return self.message
@@ -128,13 +155,15 @@ class OsirisError(Exception):
 
     def to_dict(self) -> dict[str, Any]:
         """The form that travels: ``type, code, message, hint, retryable, facts``; facts made JSON-able."""
+        from osiris.core.events.jsonable import jsonable  # which stands on this module
+
         return {
             "type": type(self).__name__,
-            "code": self.code,
-            "message": self.message,
-            "hint": self.hint,
-            "retryable": self.retryable,
-            "facts": _jsonable(self.facts),
+            "code": worded(self.code),
+            "message": worded(self.message),  # it may have been set to anything since
+            "hint": None if self.hint is None else worded(self.hint),
+            "retryable": bool(self.retryable),
+            "facts": jsonable(self.facts),
         }
 
     @staticmethod
@@ -170,18 +199,6 @@ def _by_name() -> dict[str, type[OsirisError]]:
             found[kind.__name__] = kind
         todo.extend(kind.__subclasses__())
     return found
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None  # JSON has no word for the others
-    if isinstance(value, str | int) or value is None:
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_jsonable(item) for item in value]
-    return str(value)
 
 
 class UsageError(OsirisError):

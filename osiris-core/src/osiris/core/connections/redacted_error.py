@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 from osiris.core.connections.redaction import MASK, REDACTOR
 from osiris.core.errors import OsirisError
+from osiris.core.events.jsonable import jsonable
+from osiris.core.wording import worded
 
 __all__ = ["redact_error"]
 
@@ -53,9 +56,17 @@ def _redact(error: BaseException) -> None:
     if notes:
         notes[:] = [REDACTOR.text(str(note)) for note in notes]
     if isinstance(error, OsirisError):
-        error.message = REDACTOR.text(error.message)
-        error.hint = None if error.hint is None else REDACTOR.text(error.hint)
-        error.facts = REDACTOR(error.facts)
+        # A driver may have set these to anything after it made the error.
+        error.message = REDACTOR.text(worded(error.message))
+        error.hint = None if error.hint is None else REDACTOR.text(worded(error.hint))
+        error.facts = _redacted_facts(error.facts)
+
+
+def _redacted_facts(facts: Any) -> dict[str, Any]:
+    try:
+        return REDACTOR(facts)
+    except Exception:  # facts that hold themselves, or are none
+        return REDACTOR(jsonable(facts if isinstance(facts, Mapping) else {"facts": facts}))
 
 
 def _tells(error: BaseException) -> bool:
@@ -66,5 +77,7 @@ def _tells(error: BaseException) -> bool:
 def _said(error: BaseException) -> str:
     try:
         return f"{error} {error!r}"
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return MASK

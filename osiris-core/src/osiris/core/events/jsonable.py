@@ -11,13 +11,15 @@ from datetime import date, datetime, time
 from enum import Enum
 from typing import Any
 
+from osiris.core.wording import text_of
+
 __all__ = ["jsonable"]
 
 _DEPTH = 40
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 
-def jsonable(value: Any, _depth: int = 0) -> Any:
+def jsonable(value: Any, _around: tuple[int, ...] = ()) -> Any:
     r"""``value`` as new dicts, lists, strings, numbers, booleans and None; never raises.
 
     NaN and infinities become None (JSON has none), dates ISO 8601 text, bytes text with ``\x..`` for what is not
@@ -28,45 +30,40 @@ def jsonable(value: Any, _depth: int = 0) -> Any:
         return value
     if kind is float:
         return value if math.isfinite(value) else None
-    if _depth > _DEPTH:  # a structure that holds itself
-        return _text(value)
+    if len(_around) > _DEPTH or id(value) in _around:  # a structure that holds itself
+        return text_of(value)
+    _around = (*_around, id(value))
     if kind is dict or isinstance(value, Mapping):
         # Most items are plain, and this runs for every record: they cost no call.
         return {
-            key if type(key) is str else _text(key): item if type(item) in _PLAIN else jsonable(item, _depth + 1)
+            key if type(key) is str else text_of(key): item if type(item) in _PLAIN else jsonable(item, _around)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
-        return [jsonable(item, _depth + 1) for item in value]
-    return _scalar(value, _depth)
+        return [jsonable(item, _around) for item in value]
+    return _scalar(value, _around)
 
 
-def _scalar(value: Any, depth: int) -> Any:
+def _scalar(value: Any, around: tuple[int, ...]) -> Any:
     if isinstance(value, Enum):
-        return jsonable(value.value, depth + 1)
+        return jsonable(value.value, around)
     if isinstance(value, str | int | float):  # subclasses: a plain copy, so that nothing of theirs is called later
         plain = str.__str__(value) if isinstance(value, str) else (int if isinstance(value, int) else float)(value)
-        return jsonable(plain, depth + 1)
+        return jsonable(plain, around)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "backslashreplace")
     # numpy and pandas call it item() or tolist(), pyarrow as_py().
     for method in ("as_py", "tolist", "item"):
-        convert = getattr(value, method, None)
-        if callable(convert):
-            try:
-                plain = convert()
-            except Exception:  # an object of another kind that happens to have the name
-                break
-            return _text(plain) if type(plain) is type(value) else jsonable(plain, depth + 1)
+        try:
+            convert = getattr(value, method, None)
+            if not callable(convert):
+                continue
+            plain = convert()
+        except Exception:  # an object of another kind that happens to have the name
+            break
+        return text_of(plain) if type(plain) is type(value) else jsonable(plain, around)
     if isinstance(value, Iterable) and type(value).__name__ in ("dict_keys", "dict_values", "deque"):
-        return [jsonable(item, depth + 1) for item in value]
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception:
-        return f"<{type(value).__name__}>"
+        return [jsonable(item, around) for item in value]
+    return text_of(value)

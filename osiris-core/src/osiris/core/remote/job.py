@@ -122,18 +122,27 @@ class Job:
         from osiris.core import engine
 
         self._report = engine.RunReport()
-        outcome: dict[str, Any] = {"error": None}
+        raised: BaseException | None = None
         try:
             memory = context.options.max_memory or prepared.package.limits.memory
             if memory:
                 limit_memory(memory)
             engine.run(prepared, context, self._report)
-        except OsirisError as error:
-            outcome = {"error": told_error(self._why(error))}
-        except BaseException as error:  # a bug: the client shows its traceback
-            outcome = {"error": None, "bug": told_bug(error)}
-        self._outcome = outcome
-        self._outlet.tell("finished", outcome)
+        except BaseException as error:
+            raised = error
+        # Whatever the error is like: who waits for this waits for ever.
+        try:
+            self._outcome = self._told(raised)
+        except BaseException as error:
+            self._outcome = {"error": None, "bug": {"type": type(raised).__name__, "traceback": type(error).__name__}}
+        self._outlet.tell("finished", self._outcome)
+
+    def _told(self, raised: BaseException | None) -> dict[str, Any]:
+        if raised is None:
+            return {"error": None}
+        if isinstance(raised, OsirisError):
+            return {"error": told_error(self._why(raised))}
+        return {"error": None, "bug": told_bug(raised)}  # the client shows its traceback
 
     def _why(self, error: OsirisError) -> OsirisError:
         if self._abandoned is None or not isinstance(error, RunCancelledError):
