@@ -9,7 +9,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from osiris.cli.terminal import clean, tell
 from osiris.core.errors import OsirisError, RunCancelledError
+from osiris.core.wording import text_of
 
 __all__ = ["COMMANDS", "LazyGroup"]
 
@@ -69,6 +71,11 @@ class LazyGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise RunCancelledError("interrupted by Ctrl-C", signal=2) from error
+        except SystemExit as stop:
+            # A plugin's command may end as programs do; of ours none does, so that it was something they loaded.
+            if ctx.invoked_subcommand is None or ctx.invoked_subcommand in COMMANDS:
+                raise
+            raise typer.Exit(_exit_code(stop)) from stop
 
     def _load(self, name: str) -> Any:
         app = import_module(f"osiris.cli.{name}").app if name in COMMANDS else self._load_contributed(name)
@@ -82,8 +89,10 @@ class LazyGroup(TyperGroup):
         module, _, attribute = target.partition(":")
         try:
             app = getattr(import_module(module), attribute or "app")
-        except Exception as error:
-            raise _broken(name, target, str(error)) from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too
+            raise _broken(name, target, f"{type(error).__name__}: {text_of(error)}") from error
         if not isinstance(app, typer.Typer):
             raise _broken(name, target, f"it is a {type(app).__name__}, not a typer.Typer")
         return app
@@ -110,6 +119,14 @@ def _contributed_commands() -> dict[str, tuple[str, str]]:
         return dict(Catalog.current().cli_commands())
     except OsirisError:
         return {}  # a broken plugin never breaks the command line; `osiris plugins list` says why
+
+
+def _exit_code(stop: SystemExit) -> int:
+    """What Python itself makes of it: a text is told, and is a failure."""
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or 0
+    tell(clean(text_of(stop.code)))
+    return 1
 
 
 def _broken(name: str, target: str, reason: str) -> OsirisError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from traceback import walk_tb
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,8 @@ from osiris.cli import failure, terminal
 from osiris.cli.ending import end_process
 from osiris.cli.group import LazyGroup
 from osiris.core import __version__
-from osiris.core.errors import OsirisError
+from osiris.core.errors import OsirisError, PluginBrokenError
+from osiris.core.wording import text_of
 
 __all__ = ["app", "main"]
 
@@ -92,15 +94,36 @@ def _dispatch(given: list[str]) -> int:
     except BrokenPipeError:
         raise
     except SystemExit as stop:
-        # Typer exits by itself after completion, and where help meets a closed pipe.
+        # Typer exits by itself after completion, and where help meets a closed pipe. Nobody else may: whatever code a
+        # plugin gives, what was asked for was not done.
         if isinstance(stop.__context__, BrokenPipeError):
             raise BrokenPipeError from stop
-        return stop.code if isinstance(stop.code, int) else 0
-    except Exception as error:
-        return failure.report(error, as_json=as_json)
+        if _raised_at(stop)[0].startswith("typer."):
+            return stop.code if isinstance(stop.code, int) else 0
+        return failure.report(_ended_from_within(stop), as_json=as_json)
     except KeyboardInterrupt:
         return 130
+    except BaseException as error:
+        return failure.report(error, as_json=as_json)
     return returned if isinstance(returned, int) else 0
+
+
+def _raised_at(error: BaseException) -> tuple[str, str]:
+    """The module whose code raised it, and ``file:line``; empty where that is not known."""
+    frames = list(walk_tb(error.__traceback__))
+    if not frames:
+        return "", ""
+    frame, line = frames[-1]
+    return str(frame.f_globals.get("__name__", "")), f"{frame.f_code.co_filename}:{line}"
+
+
+def _ended_from_within(stop: SystemExit) -> PluginBrokenError:
+    place = _raised_at(stop)[1]
+    return PluginBrokenError(
+        f"something that was loaded ended the program: SystemExit({text_of(stop)})" + (f" at {place}" if place else ""),
+        hint="what was asked for is not done; upgrade the package at that place, or tell its authors",
+        place=place,
+    )
 
 
 def _wants_json(given: list[str]) -> bool:

@@ -137,8 +137,7 @@ class OsirisError(Exception):
                 self.message = worded(self.args[0] if len(self.args) == 1 else self.args) or type(self).__name__
                 return self.message
             if name == "facts":
-                self.facts = {}
-                return self.facts
+                return self.__dict__.setdefault("facts", {})
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypedDict
 
 from osiris.core.errors import UsageError
 from osiris.core.events.jsonable import jsonable
+from osiris.core.wording import text_of
 
 __all__ = [
     "OWN_EVENTS",
@@ -230,8 +231,11 @@ class EventBus:
             for sink in sinks:
                 try:
                     sink.close()
-                except Exception as error:
-                    _log.error("event sink %s could not be closed: %s", _name(sink), error, exc_info=_defect(error))
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # SystemExit too: no sink decides how a run ends
+                    said = text_of(error)
+                    _log.error("event sink %s could not be closed: %s", _name(sink), said, exc_info=_defect(error))
 
     def _redacted_name(self, name: str) -> str:
         return str(self._redact({"name": str(name)})["name"])
@@ -256,14 +260,17 @@ class EventBus:
         for sink in self._sinks:
             try:
                 getattr(sink, method)(record)
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # SystemExit too: no sink decides how a run ends
                 self._drop(sink, error)
 
-    def _drop(self, sink: Sink, error: Exception) -> None:
+    def _drop(self, sink: Sink, error: BaseException) -> None:
         self._sinks = tuple(other for other in self._sinks if other is not sink)
-        _log.error("event sink %s raised and is dropped: %s", _name(sink), error, exc_info=_defect(error))
-        self.log_event("sink_dropped", {"sink": _name(sink), "error": str(error)})
-        with suppress(Exception):
+        said = text_of(error)
+        _log.error("event sink %s raised and is dropped: %s", _name(sink), said, exc_info=_defect(error))
+        self.log_event("sink_dropped", {"sink": _name(sink), "error": said})
+        with suppress(Exception, SystemExit):
             sink.close()
 
 
@@ -271,7 +278,7 @@ def _name(sink: Sink) -> str:
     return type(sink).__name__
 
 
-def _defect(error: Exception) -> Exception | None:
+def _defect(error: BaseException) -> Exception | None:
     """The error, where its traceback says where to look; a full disk is nowhere in the code."""
     return None if isinstance(error, OSError) else error
 

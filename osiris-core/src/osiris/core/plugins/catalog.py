@@ -185,9 +185,9 @@ class Catalog:
             options = bound_options(name, maker, options)
         try:
             return maker(**options)
-        except OsirisError:
+        except (OsirisError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # SystemExit too
             raise broken(entry, f"adapter {name!r} cannot be made", error) from error
 
     # hooks

@@ -52,7 +52,9 @@ class Hooks:
             if unknown is None:
                 raise misfit(entry, f"a hook of it does not fit: {_one_line(error)}") from error
             raise misfit(entry, unknown) from error
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: looking at a module's names can run code of its own
             raise broken(entry, f"its module ({entry.value}) cannot be registered", error) from error
         self._modules[entry.value] = module
 

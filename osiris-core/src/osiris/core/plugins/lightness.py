@@ -43,7 +43,7 @@ def heavy_imports(module: str) -> list[str]:
         )
     except subprocess.TimeoutExpired as error:
         raise _unimportable(name, f"it was not done after {_PATIENCE:.0f} seconds") from error
-    if done.returncode != 0:
+    if done.returncode != 0 or not done.stdout:  # a module may well leave with 0
         raise _unimportable(name, (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
     package = name.partition(".")[0] if not name.startswith("osiris.") else name.rpartition(".")[0]
     brought = [found for found in json.loads(done.stdout) if found != package and not found.startswith(package + ".")]

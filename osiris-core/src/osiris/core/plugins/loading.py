@@ -9,6 +9,7 @@ from typing import Any
 
 from osiris.core.errors import OsirisError, PluginBrokenError
 from osiris.core.plugins.distributions import PluginEntry
+from osiris.core.wording import text_of
 
 __all__ = ["broken", "load_object", "misfit"]
 
@@ -64,7 +65,7 @@ def _facts(entry: PluginEntry) -> dict[str, Any]:
 
 
 def _first_line(error: BaseException) -> str:
-    text = error.message if isinstance(error, OsirisError) else str(error)
+    text = error.message if isinstance(error, OsirisError) else text_of(error)
     return text.strip().partition("\n")[0]
 
 

@@ -129,7 +129,9 @@ def _schema(entry: PluginEntry, reference: str, rule: str) -> tuple[Any, dict[st
             raise misfit(entry, f"{what} ({reference}) is no pydantic model")
         try:
             return model, model.model_json_schema()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too, as for all that is a plugin's
             raise broken(entry, f"{what} ({reference}) has no JSON Schema", error) from error
 
 
@@ -178,7 +180,9 @@ def _check_example(entry: PluginEntry, what: str, spec: DriverSpec) -> Iterator[
             f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']}" for item in error.errors(include_url=False)
         )
         yield subject.wrong(f"its example is not valid for its config model: {mistakes}", hint=_FOR_AUTHORS)
-    except Exception as error:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
         yield subject.fail(broken(entry, f"its config model ({spec.config_model}) cannot validate", error))
 
 
