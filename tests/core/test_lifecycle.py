@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import pytest
 
-from osiris.core.errors import ExecutionError, PlanError, PrepareError, Problem, UnreachableError
+from osiris.core.connections import REDACTOR
+from osiris.core.errors import (
+    CollectError,
+    ExecutionError,
+    PlanError,
+    PluginBrokenError,
+    PrepareError,
+    Problem,
+    UnreachableError,
+    UsageError,
+)
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun
 from osiris.core.lifecycle import run_pipeline
 
@@ -227,3 +239,145 @@ def test_the_last_error_counts_where_no_place_works(context: ExecutionContext) -
         fallbacks=[("local", lambda: Scripted(prepare=last))],
     )
     assert result.error is last
+
+
+TWO = {"version": "1.0.0", "steps": [{"id": "a", "driver": "x.y"}, {"id": "b", "driver": "x.y"}]}
+
+
+class Telling(Scripted):
+    """Tells events about steps while it executes."""
+
+    def __init__(self, events: list[tuple[str, str]], collected: dict[str, Any]) -> None:
+        super().__init__(collected)
+        self._events = events
+
+    def execute(self, prepared: PreparedRun, context: ExecutionContext) -> None:
+        for event, step in self._events:
+            context.log_event(f"step_{event}", {"step_id": step})
+
+
+@pytest.mark.parametrize(
+    ("events", "collected", "says"),
+    [
+        ([("start", "a"), ("failed", "a")], {}, "step 'a' failed"),
+        ([], {"steps": [{"id": "b", "status": "failed"}]}, "step 'b' failed"),
+        ([], {"steps": [{"id": "b", "status": "aborted"}]}, "step 'b' failed"),
+        ([], {"steps_completed": 99}, "99 of 2 steps"),
+        ([], {"steps_completed": 0}, "0 of 2 steps"),
+        ([("restored", "a")], {"steps_completed": 0}, "0 of 2 steps"),
+    ],
+)
+def test_success_that_the_facts_contradict_is_none(
+    events: list[tuple[str, str]], collected: dict[str, Any], says: str, context: ExecutionContext
+) -> None:
+    result = run_pipeline(Telling(events, {"status": "success", **collected}), TWO, context, adapter_name="mine")
+    assert result.status == "failed"
+    assert isinstance(result.error, ExecutionError)
+    assert result.error.code == "adapter.contradiction"
+    assert "'mine'" in result.error.message
+    assert says in result.error.message
+    assert told(context)[-1] == "run_failed"
+
+
+@pytest.mark.parametrize(
+    ("events", "collected"),
+    [
+        ([], {"status": "success"}),
+        ([("start", "a"), ("failed", "a"), ("start", "a"), ("complete", "a")], {"steps_completed": 2}),
+        ([("restored", "a"), ("complete", "b")], {"steps_completed": 2}),
+        ([("restored", "a"), ("complete", "b")], {"steps_completed": 1}),
+        ([], {"steps_completed": 2.0, "total_rows": None, "steps": [{"id": "a"}], "warnings": "one", "environment": 5}),
+    ],
+)
+def test_success_that_nothing_contradicts(
+    events: list[tuple[str, str]], collected: dict[str, Any], context: ExecutionContext
+) -> None:
+    result = run_pipeline(Telling(events, collected), TWO, context)
+    assert (result.status, result.error) == ("success", None)
+    assert result.warnings == (("one",) if "warnings" in collected else ())
+
+
+def test_what_another_adapter_told_before_is_not_held_against_it(context: ExecutionContext) -> None:
+    class Lost(Telling):
+        def execute(self, prepared: PreparedRun, context: ExecutionContext) -> None:
+            super().execute(prepared, context)
+            raise UnreachableError("gone")
+
+    lost, good = Lost([("start", "a"), ("failed", "a")], {}), Scripted()
+    assert run_pipeline(lost, MANIFEST, context, fallbacks=[("local", lambda: good)]).status == "success"
+
+
+KNOT: dict[str, Any] = {"status": "success"}
+KNOT["knot"] = KNOT
+
+
+@pytest.mark.parametrize(
+    ("collected", "keys"),
+    [
+        (5, []),
+        ([1], []),
+        ({"steps_completed": "two"}, ["steps_completed"]),
+        ({"total_rows": math.nan, "steps_completed": -1}, ["total_rows", "steps_completed"]),
+        ({"outputs": [5], "steps": {"a": 1}, "artifacts": "x"}, ["outputs", "steps", "artifacts"]),
+        ({"metrics": [1], "warnings": 5}, ["metrics", "warnings"]),
+        (KNOT, ["knot"]),
+    ],
+)
+def test_what_collect_gives_wrongly_is_one_error(collected: Any, keys: list[str], context: ExecutionContext) -> None:
+    REDACTOR.add("hunter2-long")  # then what was collected is looked through
+    try:
+        result = run_pipeline(Scripted(collected), MANIFEST, context, adapter_name="mine")
+    finally:
+        REDACTOR.clear()
+    assert result.status == "failed"
+    assert isinstance(result.error, CollectError)
+    assert result.error.code == "adapter.bad_result"
+    assert result.error.facts["keys"] == keys
+    assert all(repr(key) in result.error.message for key in ("mine", *keys))
+    json.dumps(result.to_dict())
+
+
+def test_what_collect_gives_wrongly_after_a_failure_is_a_warning(context: ExecutionContext) -> None:
+    first = ExecutionError("step a broke")
+    result = run_pipeline(Scripted({"total_rows": "many", "steps_completed": 0}, execute=first), MANIFEST, context)
+    assert result.error is first
+    assert "'total_rows' is 'many'" in result.warnings[0]
+
+
+@pytest.mark.parametrize("given", [None, {"manifest": {}}])
+def test_prepare_that_gives_no_prepared_run(given: Any, context: ExecutionContext) -> None:
+    class Bare(Scripted):
+        def prepare(self, manifest: Any, context: ExecutionContext) -> PreparedRun:
+            return given  # type: ignore[no-any-return]  # as people write it
+
+    adapter = Bare()
+    result = run_pipeline(adapter, MANIFEST, context, adapter_name="mine")
+    assert isinstance(result.error, PluginBrokenError)
+    assert "'mine'" in result.error.message
+    assert adapter.order == ["close"]
+
+
+@pytest.mark.parametrize("manifest", [None, "pipeline.yaml", 5])
+def test_what_is_no_manifest_is_refused_at_once(manifest: Any, context: ExecutionContext) -> None:
+    adapter = Scripted()
+    with pytest.raises(UsageError, match="needs a manifest"):
+        run_pipeline(adapter, manifest, context)
+    assert (adapter.order, told(context)) == ([], [])
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(0)
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("phase", ["prepare", "execute", "collect", "close"])
+def test_an_error_that_cannot_be_printed(phase: str, context: ExecutionContext) -> None:
+    adapter = Scripted(**{phase: UnprintableError()})
+    result = run_pipeline(adapter, MANIFEST, context)
+    assert adapter.order[-1] == "close"
+    assert result.status == "failed"
+    assert "UnprintableError" in repr(result.error)
+    json.dumps(result.to_dict())
+    assert told(context)[-2:] == ["cleanup_complete", "run_failed"]

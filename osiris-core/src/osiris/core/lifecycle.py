@@ -8,10 +8,20 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from osiris.core.connections import REDACTOR, redact_error
-from osiris.core.errors import ExecutionError, OsirisError, PrepareError, RunCancelledError, UnreachableError
+from osiris.core.errors import (
+    ExecutionError,
+    OsirisError,
+    PluginBrokenError,
+    PrepareError,
+    RunCancelledError,
+    UnreachableError,
+    UsageError,
+)
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun, RunResult, Status
+from osiris.core.outcome import contradiction, read_collected
 from osiris.core.plugins import Catalog
 from osiris.core.quick_dataclass import dataclass
+from osiris.core.wording import text_of
 
 __all__ = ["Fallback", "run_pipeline"]
 
@@ -45,7 +55,15 @@ def run_pipeline(
     Returns:
         The result, without the secrets that were resolved; a failed or cancelled run is one too.
         ``result.raise_for_status()`` makes it an exception.
+
+    Raises:
+        UsageError: ``manifest`` is no mapping.
     """
+    if not isinstance(manifest, Mapping):
+        raise UsageError(
+            f"run_pipeline() needs a manifest and got a {type(manifest).__name__}",
+            hint="read one with osiris.core.manifest.load_manifest(path), or give its data as a dict",
+        )
     return _Run(adapter, manifest, context, adapter_name or type(adapter).__name__, list(fallbacks)).go()
 
 
@@ -60,6 +78,8 @@ class _Run:
     error: BaseException | None = None
     warnings: list[str] = field(default_factory=list)
     phases_ms: dict[str, float] = field(default_factory=dict)
+    told_before: int = 0
+    """How many events there were when the adapter began."""
 
     def go(self) -> RunResult:
         begun = perf_counter()
@@ -76,12 +96,25 @@ class _Run:
     def _go_through(self) -> Mapping[str, Any]:
         """All phases on one adapter; gives what was collected."""
         collected: Mapping[str, Any] = {}
-        prepared = self._phase("prepare", lambda: self.adapter.prepare(self.manifest, self.context), PreparedRun())
-        if self.error is None:
-            self._phase("execute", lambda: self.adapter.execute(prepared, self.context), None)
-            collected = self._phase("collect", lambda: self.adapter.collect(prepared, self.context), {}) or {}
-        self._close()
+        self.told_before = len(self.context.events)
+        try:
+            prepared = self._phase("prepare", self._prepare, PreparedRun())
+            if self.error is None:
+                self._phase("execute", lambda: self.adapter.execute(prepared, self.context), None)
+                collected = self._phase("collect", lambda: self.adapter.collect(prepared, self.context), {})
+        finally:
+            self._close()
         return collected
+
+    def _prepare(self) -> PreparedRun:
+        given: Any = self.adapter.prepare(self.manifest, self.context)
+        if not isinstance(given, PreparedRun):
+            raise PluginBrokenError(
+                f"adapter {self.adapter_name!r}: its prepare() returned a {type(given).__name__}, not a PreparedRun",
+                hint="tell the authors of the adapter; see osiris.core.execution_adapter.PreparedRun",
+                code="adapter.bad_prepared",
+            )
+        return given
 
     def _place_failed(self) -> bool:
         """Whether running elsewhere may help, and can do no harm."""
@@ -93,7 +126,7 @@ class _Run:
         error, self.error = self.error, None
         told = {"from": self.adapter_name, "to": name, "error": _told_error(error)}
         self.context.log_event("adapter_fallback", told)
-        self.warnings.append(f"ran on {name!r}, because {self.adapter_name!r} failed: {error}")
+        self.warnings.append(f"ran on {name!r}, because {self.adapter_name!r} failed: {_said(error)}")
         self.first_choice = self.first_choice or self.adapter_name
         self.adapter_name = name
         adapter, _ = self._guarded(make, None)
@@ -120,12 +153,15 @@ class _Run:
         try:
             return work(), None
         except BaseException as raised:  # every way to end becomes the result
-            error = self._cancelled(raised)
-            if self.error is None:
-                self.error = error
-            else:
-                self.warnings.append(f"after the failure: {error}")
+            error = _printable(self._cancelled(raised))
+            self._note(error)
             return nothing, error
+
+    def _note(self, error: BaseException) -> None:
+        if self.error is None:
+            self.error = error
+        else:
+            self.warnings.append(f"after the failure: {_said(error)}")
 
     def _cancelled(self, raised: BaseException) -> BaseException:
         cancellation = self.context.cancellation
@@ -161,36 +197,43 @@ class _Run:
         return result
 
     def _result(self, collected: Mapping[str, Any], duration_ms: float) -> RunResult:
-        known = dict(collected)
+        known, unusable = read_collected(self.adapter_name, collected)
+        if unusable is not None:
+            self._note(unusable)
         if self.first_choice is not None:
             known["fallback_from"] = self.first_choice
-        for event in self.context.events:
+        events = self.context.events
+        for event in events:
             if event["event"] == "sink_dropped":
                 self.warnings.append(f"events are incomplete, a sink failed: {event.get('error')}")
+        steps = self.manifest.get("steps")
+        total = len(steps) if isinstance(steps, Sequence) else 0
         status, error = self._status(known.pop("status", "success"))
+        if error is None:
+            error = contradiction(self.adapter_name, known, total, events[self.told_before :])
+            status = status if error is None else "failed"
         known = REDACTOR({**known, "warnings": (*known.pop("warnings", ()), *self.warnings)})
-        steps = self.manifest.get("steps") or ()
         return RunResult(
             status=status,
             session_id=self.context.session_id,
             session_dir=self.context.session_dir,
             pipeline=self._name(),
             adapter=self.adapter_name,
-            steps_completed=int(known.pop("steps_completed", 0)),
-            steps_total=len(steps),
-            total_rows=int(known.pop("total_rows", 0)),
+            steps_completed=known.pop("steps_completed", 0),
+            steps_total=total,
+            total_rows=known.pop("total_rows", 0),
             duration_ms=duration_ms,
             outputs=known.pop("outputs", ()),
             artifacts=known.pop("artifacts", ()),
             steps=known.pop("steps", ()),
-            metrics=known.pop("metrics", None) or {},
-            environment=str(known.pop("environment", "")),
+            metrics=known.pop("metrics", {}),
+            environment=known.pop("environment", ""),
             error=None if error is None else redact_error(error),
             warnings=tuple(known.pop("warnings")),
             extras=known,
         )
 
-    def _status(self, claimed: object) -> tuple[Status, BaseException | None]:
+    def _status(self, claimed: str) -> tuple[Status, BaseException | None]:
         """What the run really ended as: an adapter that claims success does not hide an error."""
         if isinstance(self.error, RunCancelledError):
             return "cancelled", self.error
@@ -213,4 +256,20 @@ class _Run:
 def _told_error(error: BaseException | None) -> dict[str, Any]:
     if isinstance(error, OsirisError):
         return error.to_dict()
-    return {"type": type(error).__name__, "code": "bug", "message": str(error), "retryable": False}
+    return {"type": type(error).__name__, "code": "bug", "message": _said(error), "retryable": False}
+
+
+def _said(error: BaseException | None) -> str:
+    return error.message if isinstance(error, OsirisError) else text_of(error)
+
+
+def _printable(error: BaseException) -> BaseException:
+    """The error, or one that names it where nobody could print it: whoever tells of the run will."""
+    if isinstance(error, OsirisError):
+        return error
+    try:
+        str(error), repr(error)
+    except BaseException:
+        name = type(error).__name__
+        return RuntimeError(f"{name}, which cannot be turned into text").with_traceback(error.__traceback__)
+    return error
