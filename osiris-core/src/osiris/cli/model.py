@@ -8,6 +8,7 @@ from typing import Any
 
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import PluginBrokenError
+from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
 from osiris.core.quick_dataclass import dataclass
 
 __all__ = ["Option", "config_schema", "list_options"]
@@ -38,8 +39,9 @@ def config_schema(spec: DriverSpec) -> dict[str, Any] | None:
         return None
     module, _, name = spec.config_model.partition(":")
     try:
-        model = getattr(import_module(module), name)
-        schema: dict[str, Any] = model.model_json_schema()
+        with without_pydantic_plugins():
+            model = getattr(import_module(module), name)
+            schema: dict[str, Any] = model.model_json_schema()
     except Exception as error:
         raise PluginBrokenError(
             f"the config model of driver {spec.name!r} ({spec.config_model}) cannot be used: {error}",
