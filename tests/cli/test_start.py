@@ -165,3 +165,17 @@ def test_help_on_a_terminal_has_no_line_wider_than_it(lab):
     code, shown = lab.on_terminal("run", "--help", columns=60).finish()
     assert code == 0
     assert max(len(line) for line in shown.split("\r\n")) <= 60
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["greet"], ["drivers", "show", "lab.numbers"], ["run"]])
+def test_damaged_metadata_of_another_package_breaks_nothing(lab, arguments):
+    lab.pipeline({"id": "a", "driver": "lab.numbers", "config": {"count": 1}})
+    info = lab.folder / "site" / "damaged-1.dist-info"
+    lab.write("site/damaged-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: damaged\nVersion: 1\n")
+    lab.write("site/damaged-1.dist-info/entry_points.txt", "[osiris.plugins]\nthis is no entry point\n")
+    ended = lab(*arguments, PYTHONPATH=f"{lab.env['PYTHONPATH']}:{info.parent}")
+    assert ended.code == 0, ended.err
+    if arguments[0] in ("--help", "greet"):
+        assert ended.out == (lab(*arguments)).out
+        assert f"warning: the metadata of damaged in {info} cannot be read" in ended.err
+        assert len(ended.err.splitlines()) == 1

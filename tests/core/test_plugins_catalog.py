@@ -154,6 +154,10 @@ FAULTS = {
     "exit": ("import sys\nsys.exit(3)", "SystemExit: 3"),
     "raises": ("raise RuntimeError('first line\\nsecond')", "RuntimeError: first line"),
     "silent": ("raise RuntimeError", "RuntimeError at"),
+    "unprintable": (
+        "class E(Exception):\n    def __str__(self): raise SystemExit(0)\n    __repr__ = __str__\nraise E",
+        "E: <E>",
+    ),
     "nothing": ("", "has no hook osiris_drivers"),
     "unmarked": ("def osiris_drivers():\n    return []", "has no hook osiris_drivers"),
     "misspelt": (DRIVERS.replace("def osiris_drivers", "def osiris_divers"), "did you mean 'osiris_drivers'?"),
@@ -364,6 +368,7 @@ def test_damaged_metadata_of_others_is_only_a_warning(site):
     catalog = site.catalog()
     assert catalog.describe_driver("acme.shout")
     assert len(catalog.warnings()) == 2
+    assert all(any(str(folder) in told for told in catalog.warnings()) for folder in (damaged, nameless))
     assert catalog.driver_families() == ["acme"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -9,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from osiris.cli.terminal import clean, tell
+from osiris.cli.terminal import clean, styled, tell
 from osiris.core.errors import OsirisError, RunCancelledError
 from osiris.core.wording import text_of
 
@@ -111,14 +112,23 @@ class LazyGroup(TyperGroup):
 def _contributed_commands() -> dict[str, tuple[str, str]]:
     from importlib.metadata import entry_points
 
-    if not entry_points(group="osiris.plugins"):
-        return {}
+    readable = True
+    try:
+        if not entry_points(group="osiris.plugins"):
+            return {}
+    except Exception:  # metadata of anybody's that is damaged: the catalogue reads them one by one
+        readable = False
     from osiris.core.plugins import Catalog
 
     try:
-        return dict(Catalog.current().cli_commands())
+        catalog = Catalog.current()
+        found = dict(catalog.cli_commands())
     except OsirisError:
         return {}  # a broken plugin never breaks the command line; `osiris plugins list` says why
+    if not readable and "_OSIRIS_COMPLETE" not in os.environ:
+        for warning in catalog.environment_warnings():
+            tell(f"{styled('warning:', 'bold', 'yellow')} {clean(warning)}")
+    return found
 
 
 def _exit_code(stop: SystemExit) -> int:

@@ -99,6 +99,10 @@ class Catalog:
         told = [fault.message for fault in faults if isinstance(fault, PluginError) and fault.code != BLOCKED_CODE]
         return sorted({*self._environment_warnings, *told})
 
+    def environment_warnings(self) -> list[str]:
+        """What is wrong with the environment itself; no plugin is imported for it."""
+        return list(self._environment_warnings)
+
     # described
 
     def describe_driver(self, name: str) -> DriverSpec:

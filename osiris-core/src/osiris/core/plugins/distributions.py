@@ -89,7 +89,7 @@ def scan(path: Sequence[str] | None = None) -> Scan:
                 continue
             owned = _entries_of(distribution)
         except Exception as error:  # a damaged installation of somebody else's must not stop us
-            warnings.append(f"the metadata in {distribution.locate_file('')} cannot be read: {error}")
+            warnings.append(f"the metadata of {_named(distribution)} cannot be read: {type(error).__name__}: {error}")
             continue
         name = normalise(owned[0].distribution) if owned else ""
         if name in seen or not owned or _shadowed(distribution, name, path):
@@ -120,6 +120,16 @@ def normalise(name: str) -> str:
 
 def _distributions(path: Sequence[str] | None) -> Iterator[metadata.Distribution]:
     return iter(metadata.distributions() if path is None else metadata.distributions(path=list(path)))
+
+
+def _named(distribution: metadata.Distribution) -> str:
+    """Which one it is, as far as that can be said of one that is damaged: its name, and its folder."""
+    place = getattr(distribution, "_path", None) or distribution.locate_file("")
+    try:
+        name = distribution.metadata["Name"]
+    except Exception:
+        name = None
+    return f"{name} in {place}" if name else str(place)
 
 
 def _entries_of(distribution: metadata.Distribution) -> list[PluginEntry]:
