@@ -220,7 +220,8 @@ def _tell_start(planned: PlannedPipeline, session: Session) -> None:
     from osiris.core.plugins import Catalog
 
     failure.tell_warnings(planned.plan.warnings)
-    for warning in Catalog.current().warnings():
+    told = {problem.message for problem in planned.plan.warnings}  # a plan check that failed is among them
+    for warning in (text for text in Catalog.current().warnings() if text not in told):
         tell(f"{styled('warning:', 'bold', 'yellow')} {clean(warning)}")
     tell(f"{styled(clean(planned.manifest.name), 'bold')}: session {clean(session.id)}")
 
