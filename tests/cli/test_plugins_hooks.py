@@ -90,6 +90,30 @@ def test_a_sink_that_cannot_be_made_does_not_stop_a_run(shop):
     assert told.json()["status"] == "success"
 
 
+def test_hooks_that_answer_wrongly_are_warnings_once(shop):
+    shop.write("wrong/wrong_osiris-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: wrong-osiris\nVersion: 1.0\n")
+    shop.write("wrong/wrong_osiris-1.0.dist-info/entry_points.txt", "[osiris.plugins]\nwrong = wrong_osiris\n")
+    shop.write(
+        "wrong/wrong_osiris.py",
+        """
+        from osiris.core.hookspecs import hookimpl
+
+        @hookimpl
+        def osiris_event_sinks(context):
+            return [5, None]
+
+        @hookimpl
+        def osiris_check_plan(plan):
+            raise ValueError("no plan")
+        """,
+    )
+    shop.env["PYTHONPATH"] += f"{os.pathsep}{shop.folder / 'wrong'}"
+    told = shop("run")
+    assert told.code == 0, told.err
+    for said in ("hook osiris_event_sinks returned a int", "hook osiris_check_plan raised: ValueError: no plan"):
+        assert told.err.count(said) == 1, told.err
+
+
 def test_a_plan_check_refuses_with_file_line_and_column(shop):
     shop.write("osiris_connections.yaml", "acme:\n  main: {path: shop.db, read_only: true}\n")
     for command in ("validate", "run"):

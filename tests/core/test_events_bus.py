@@ -277,3 +277,21 @@ def test_what_was_recorded_cannot_be_changed_through_the_property():
     bus.log_event("e")
     assert isinstance(bus.events, tuple)
     assert isinstance(bus.metrics, tuple)
+
+
+def test_a_sink_that_changes_what_it_is_told_changes_nothing_for_others():
+    class Changing(Recorder):
+        def on_event(self, event):
+            event.pop("event")
+            event["rows"].append(2)
+            event.clear()
+
+        on_metric = on_event
+
+    bus, after = EventBus("x"), Recorder()
+    bus.subscribe(Changing())
+    bus.subscribe(after)
+    bus.log_event("e", {"rows": [1]})
+    bus.log_metric("m", 1, rows=[1])
+    assert [event["event"] for event in bus.events] == ["e", "sink_dropped"]  # a metric has no key "event"
+    assert [record["rows"] for record in (*bus.events[:1], *bus.metrics, *after.heard[:2])] == [[1]] * 4

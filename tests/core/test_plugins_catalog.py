@@ -486,9 +486,12 @@ def test_wrong_answers_of_hooks_are_left_out_and_remembered(site):
     site.install("acme-osiris", module, entries=OTHERS)
     catalog = site.catalog()
     assert catalog.cli_commands() == {"good": ("Help.", "a.b:app")}
-    assert catalog.event_sinks(None) == []
+    for _ in range(2):  # each run hears of it
+        assert catalog.event_sinks(None) == []
+        (fault,) = catalog.faults("osiris_event_sinks")
+        assert "its hook osiris_event_sinks returned a object, which is no sink" in fault
+        (problem,) = catalog.plan_checks(None)
     assert catalog.secret_resolvers() == {}
-    (problem,) = catalog.plan_checks(None)
     assert problem.severity == "warning"
     assert "its hook osiris_check_plan raised: ValueError: no plan" in problem.message
     assert len(catalog.warnings()) == 4

@@ -83,8 +83,10 @@ class _Run:
 
     def go(self) -> RunResult:
         begun = perf_counter()
-        for sink in Catalog.current().event_sinks(self.context):
+        catalog = Catalog.current()
+        for sink in catalog.event_sinks(self.context):
             self.context.bus.subscribe(sink)
+        self.warnings += catalog.faults("osiris_event_sinks")
         self.context.log_event("run_start", {"pipeline": self._name(), "adapter": self.adapter_name})
         collected = self._go_through()
         while self.fallbacks and self._place_failed():

@@ -70,10 +70,10 @@ class Sink(Protocol):
     """
 
     def on_event(self, event: Event) -> None:
-        """Take one event; it must not be changed."""
+        """Take one event."""
 
     def on_metric(self, metric: Metric) -> None:
-        """Take one metric; it must not be changed."""
+        """Take one metric."""
 
     def close(self) -> None:
         """No record comes after this."""
@@ -146,7 +146,7 @@ class EventBus:
         self.session_id = session_id
         # Not `redact or dict`: a redactor that has nothing to replace yet may well be false.
         self._redact: Callable[[Mapping[str, Any]], dict[str, Any]] = dict if redact is None else redact
-        self._sinks: tuple[Sink, ...] = ()
+        self._sinks: tuple[tuple[Sink, bool], ...] = ()
         self._events: list[Event] = []
         self._metrics: list[Metric] = []
         self._seq = after
@@ -166,9 +166,10 @@ class EventBus:
         return tuple(self._metrics)
 
     def subscribe(self, sink: Sink) -> None:
-        """Let ``sink`` hear everything from now on."""
+        """Let ``sink`` hear everything from now on. One that is not ours gets records of its own."""
+        ours = type(sink).__module__.startswith("osiris.")
         with self._lock:
-            self._sinks = (*self._sinks, sink)
+            self._sinks = (*self._sinks, (sink, ours))
 
     def log_event(self, event: str, data: Mapping[str, Any] | None = None) -> Event:
         """Tell an event. ``type`` in ``data`` overrides what the name says.
@@ -228,7 +229,7 @@ class EventBus:
         """Close every sink, once; further records are kept in memory only."""
         with self._lock:
             sinks, self._sinks = self._sinks, ()
-            for sink in sinks:
+            for sink, _ in sinks:
                 try:
                     sink.close()
                 except KeyboardInterrupt:
@@ -257,16 +258,16 @@ class EventBus:
             self._telling = False
 
     def _tell_all(self, method: Literal["on_event", "on_metric"], record: Any) -> None:
-        for sink in self._sinks:
+        for sink, ours in self._sinks:
             try:
-                getattr(sink, method)(record)
+                getattr(sink, method)(record if ours else jsonable(record))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # SystemExit too: no sink decides how a run ends
                 self._drop(sink, error)
 
     def _drop(self, sink: Sink, error: BaseException) -> None:
-        self._sinks = tuple(other for other in self._sinks if other is not sink)
+        self._sinks = tuple(other for other in self._sinks if other[0] is not sink)
         said = text_of(error)
         _log.error("event sink %s raised and is dropped: %s", _name(sink), said, exc_info=_defect(error))
         self.log_event("sink_dropped", {"sink": _name(sink), "error": said})
@@ -278,7 +279,7 @@ def _name(sink: Sink) -> str:
     return type(sink).__name__
 
 
-def _defect(error: BaseException) -> Exception | None:
+def _defect(error: BaseException) -> BaseException | None:
     """The error, where its traceback says where to look; a full disk is nowhere in the code."""
     return None if isinstance(error, OSError) else error
 

@@ -22,6 +22,7 @@ __all__ = ["cli_commands", "event_sinks", "plan_checks", "secret_resolvers"]
 def event_sinks(catalog: Catalog, context: ExecutionContext) -> list[Any]:
     """Sinks for this run, in the order of their plugins' names."""
     found: list[Any] = []
+    catalog.forget_faults("osiris_event_sinks")
     for entry, answer in catalog.hook("osiris_event_sinks", context=context):
         sinks = answer if isinstance(answer, list | tuple) else [answer]
         for sink in sinks:
@@ -34,6 +35,7 @@ def event_sinks(catalog: Catalog, context: ExecutionContext) -> list[Any]:
 
 def plan_checks(catalog: Catalog, plan: Any) -> list[Problem]:
     """Problems that plugins see in a plan; a check that fails is a warning among them."""
+    catalog.forget_faults("osiris_check_plan")
     before = set(catalog.warnings())
     found: list[Problem] = []
     for entry, answer in catalog.hook("osiris_check_plan", plan=plan):

@@ -227,7 +227,7 @@ class Catalog:
             return self._hooks.ask(entry, name, **arguments)
 
     def event_sinks(self, context: ExecutionContext) -> list[Any]:
-        """The sinks that plugins want to hear this run."""
+        """The sinks that plugins want to hear this run; what they answered wrongly is told by :meth:`faults`."""
         return answers.event_sinks(self, context)
 
     def plan_checks(self, plan: Any) -> list[Any]:
@@ -241,6 +241,16 @@ class Catalog:
     def cli_commands(self) -> dict[str, tuple[str, str]]:
         """Commands of plugins: name to (help, import string); one that two plugins offer is left out."""
         return answers.cli_commands(self)
+
+    def faults(self, hook: str) -> list[str]:
+        """What went wrong when a hook was asked."""
+        with self._lock:
+            return sorted(error.message for (_, name), error in self._faults.items() if name == hook)
+
+    def forget_faults(self, hook: str) -> None:
+        """A hook is asked anew: what it did the last time is past."""
+        with self._lock:
+            self._faults = {key: error for key, error in self._faults.items() if key[1] != hook}
 
     def note_fault(self, entry: PluginEntry, hook: str, error: PluginError) -> None:
         """Remember that a plugin's hook failed, for :meth:`warnings` and :meth:`report`."""
