@@ -205,6 +205,7 @@ def test_what_is_not_tabular_is_told(data):
 
 def test_a_text_is_no_column():
     refused({"a": "xyz"}, "dataset.no_exact_type", "'a'")
+    assert "as many values" in refused({"a": [1, 2], "b": [1]}, "dataset.no_exact_type", "'b' 1").hint
 
 
 @pytest.mark.parametrize(

@@ -226,3 +226,37 @@ def test_any_rows_survive_every_library(data):
     assert rows(Dataset.of(table).to_pandas()) == expected
     assert rows(pl.DataFrame(Dataset.of(table))) == expected
     assert rows(duckdb.from_arrow(pa.table(Dataset.of(table)))) == expected
+
+
+PERIODS, INTERVALS = pd.period_range("2020-01", periods=2, freq="M"), pd.interval_range(0, 2)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pd.DataFrame({"a": PERIODS}),
+        pd.DataFrame({"a": INTERVALS}),
+        pd.DataFrame({"b": [1, 2]}, index=PERIODS.rename("a")),
+        {"b": [1, 2], "a": pd.Series(PERIODS)},
+        pa.table({"a": pa.array(pd.Series(PERIODS))}),
+        iter([pd.DataFrame({"a": PERIODS})]),
+        pl.DataFrame({"a": [object()]}),
+        iter([pl.DataFrame({"a": [object()]})]),
+    ],
+    ids=["periods", "intervals", "index", "column", "arrow", "batches", "objects", "batches of objects"],
+)
+def test_what_arrow_would_make_numbers_of_is_refused(data):
+    with pytest.raises(DatasetError, match="column 'a' of out") as caught:
+        Dataset.of(data, name="out").table()
+    assert caught.value.code == "dataset.no_exact_type"
+    assert "out['a']" in caught.value.hint
+
+
+def test_types_that_mean_what_they_hold_are_kept():
+    kinds = {"arrow.json": pa.json_(), "arrow.uuid": pa.uuid(), "arrow.bool8": pa.bool8()}
+    held = {"arrow.json": "{}", "arrow.uuid": b"0" * 16, "arrow.bool8": 1}
+    columns = {
+        name: pa.ExtensionArray.from_storage(kind, pa.array([held[name]], kind.storage_type))
+        for name, kind in kinds.items()
+    }
+    assert Dataset.of(pa.table(columns)).schema.types == list(kinds.values())

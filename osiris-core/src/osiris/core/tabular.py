@@ -17,12 +17,25 @@ __all__ = ["open_tabular"]
 
 _ROWS_A_BATCH = 10_000
 _VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+_OF_PANDAS = {
+    "pandas.period": ("of a period only its number would be left", "{0}.dt.to_timestamp() or {0}.astype(str)"),
+    "pandas.interval": ("of an interval only its two ends would be left", "{0}.astype(str), or a column for each end"),
+}
+"""Types of which Arrow keeps numbers that mean nothing alone: why they are refused, and what to give instead."""
 
 
 def open_tabular(data: Any, name: str = "df") -> Dataset:
     """See :meth:`osiris.core.dataset.Dataset.of`."""
     if isinstance(data, Dataset):
         return data
+    dataset = _opened(data, name)
+    for field in dataset.schema:
+        if isinstance(field.type, pa.BaseExtensionType) and field.type.extension_name in _OF_PANDAS:
+            raise _strange(field.name, name, *_OF_PANDAS[field.type.extension_name])
+    return dataset
+
+
+def _opened(data: Any, name: str) -> Dataset:
     if isinstance(data, pa.RecordBatchReader):
         return _from_reader(data)
     if (table := _as_table(data, name)) is not None:
@@ -100,7 +113,16 @@ def _from_rows(rows: list[Mapping[str, Any]], name: str, first: Iterable[str] = 
 
 
 def _from_columns(names: list[str], columns: list[Any], name: str) -> pa.Table:
-    arrays = [_array(values, f"column {column!r} of {name}") for column, values in zip(names, columns, strict=True)]
+    arrays: list[Any] = [
+        _array(values, f"column {column!r} of {name}") for column, values in zip(names, columns, strict=True)
+    ]
+    if len({len(array) for array in arrays}) > 1:
+        lengths = ", ".join(f"{column!r} {len(array)}" for column, array in zip(names, arrays, strict=True))
+        raise DatasetError(
+            f"{name} has columns of unequal length: {lengths}",
+            hint="give every column as many values as the others",
+            code="dataset.no_exact_type",
+        )
     try:
         return pa.table(arrays, names=names)
     except (pa.ArrowException, ValueError) as error:
@@ -126,7 +148,32 @@ def _inexact(what: str, reason: object) -> DatasetError:
     )
 
 
+def _strange(column: str, name: str, reason: str, instead: str) -> DatasetError:
+    return DatasetError(
+        f"column {column!r} of {name} has no exact Arrow form: {reason}",
+        hint=f"give {instead.format(f'{name}[{column!r}]')}",
+        code="dataset.no_exact_type",
+    )
+
+
+def _refuse_objects_of_polars(data: Any, name: str) -> None:
+    """Polars tells Arrow where in memory its Python objects are, as if that were their value."""
+    polars = sys.modules.get("polars")
+    if polars is None or not isinstance(data, polars.DataFrame):
+        return
+    for column, kind in data.schema.items():
+        if _holds_objects(kind, polars.Object):
+            reason = "it holds Python objects that polars does not know"
+            raise _strange(column, name, reason, "their texts, or values of a type of polars, in place of {0}")
+
+
+def _holds_objects(kind: Any, objects: Any) -> bool:
+    inside = [getattr(kind, "inner", None), *(field.dtype for field in getattr(kind, "fields", ()))]
+    return kind == objects or any(_holds_objects(part, objects) for part in inside if part is not None)
+
+
 def _from_stream(data: Any, name: str) -> Dataset:
+    _refuse_objects_of_polars(data, name)
     try:
         reader = pa.RecordBatchReader.from_stream(data)
     except pa.ArrowInvalid as error:  # a single column, as polars' and pandas' Series are
