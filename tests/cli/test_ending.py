@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-BEGIN = "import atexit, sys, threading\nfrom osiris.cli.ending import end_process\n"
+BEGIN = "import atexit, sys, threading\nfrom osiris.cli.ending import await_threads, end_process\n"
 
 
 def ended(code: str, *arguments: str) -> tuple[int, list[str], str]:
@@ -75,11 +75,22 @@ end_process(0)
 def test_other_threads_are_waited_for():
     code = """
 def work(): threading.main_thread().join(); print("worked")
+await_threads()
 threading.Thread(target=work).start()
 end_process(5)
 sys.exit(6)
 """
     assert ended(code) == (6, ["worked"], "")
+
+
+@pytest.mark.parametrize("awaited", ["", "await_threads()"])
+def test_threads_of_before_are_not_waited_for(awaited):
+    code = f"""
+threading.Thread(target=threading.Event().wait).start()
+{awaited}
+end_process(5)
+"""
+    assert ended(code) == (5, [], "")
 
 
 @pytest.mark.parametrize("watch", ["sys.setprofile", "sys.settrace"])

@@ -151,3 +151,12 @@ def test_a_command_is_one_of_osiris(shop):
     assert "  acme " in shop("--help").out
     assert shop("acme").out == "acme: tables in SQLite files\n"
     assert "Say what the acme plugin is." in shop("acme", "--help").out
+
+
+def test_a_thread_that_a_module_begins_at_import_keeps_no_command_from_ending(shop):
+    shop.write("busy/busy_osiris-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: busy-osiris\nVersion: 1.0\n")
+    shop.write("busy/busy_osiris-1.0.dist-info/entry_points.txt", "[osiris.plugins]\nbusy = busy_osiris\n")
+    shop.write("busy/busy_osiris.py", "import threading\nthreading.Thread(target=threading.Event().wait).start()\n")
+    shop.env["PYTHONPATH"] += f"{os.pathsep}{shop.folder / 'busy'}"
+    for arguments in (["run"], ["plan"], ["plugins", "list"], ["acme"], ["plan", "nothing.yaml"]):
+        assert shop(*arguments).code in (0, 3)

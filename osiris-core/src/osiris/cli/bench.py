@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from osiris.cli import failure, figures, terminal
+from osiris.cli.ending import await_threads
 from osiris.cli.garbage import look_while_running
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import PlannedPipeline, plan_pipeline
@@ -58,6 +59,7 @@ def bench(
         numbers = count(1)
         with terminal.kept_for_result():
             look_while_running()
+            await_threads()
             report = run_benchmark(
                 adapter,
                 planned.manifest,

@@ -13,9 +13,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["end_process"]
+__all__ = ["await_threads", "end_process"]
 
+_not_awaited: frozenset[threading.Thread] | None = None
 _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
+def await_threads() -> None:
+    """From here on the user's own code works: the end of the process waits for the threads that it begins.
+
+    Not for those that there are already: a plugin that begins one when it is only looked at would keep the command,
+    whose work is done, from ever ending.
+    """
+    global _not_awaited
+    _not_awaited = frozenset(threading.enumerate())
 
 
 def end_process(code: int) -> None:
@@ -23,7 +34,8 @@ def end_process(code: int) -> None:
 
     That alone is a tenth of a run with nothing to do, and nobody sees the result. All that is seen happens: what was
     registered with :mod:`atexit`, and the rest of files that somebody (a function of the user's) left open is written.
-    Returns where the interpreter has to end it: other threads are not done, or somebody profiles or debugs.
+    Returns where the interpreter has to end it: threads are not done (see :func:`await_threads`), or somebody profiles
+    or debugs.
     """
     if _has_threads() or _is_watched():
         return
@@ -67,8 +79,9 @@ _INHERITED = _descriptors()  # by whoever imports this first thing, as the comma
 
 
 def _has_threads() -> bool:
-    own = threading.current_thread()
-    return any(thread is not own and not thread.daemon for thread in threading.enumerate())
+    if _not_awaited is None:
+        return False
+    return any(thread not in _not_awaited and not thread.daemon for thread in threading.enumerate())
 
 
 def _is_watched() -> bool:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from osiris.cli.ending import await_threads
 from osiris.cli.terminal import clean, styled, tell
 from osiris.core.errors import OsirisError, RunCancelledError
 from osiris.core.wording import text_of
@@ -94,6 +95,7 @@ class LazyGroup(TyperGroup):
             raise
         except BaseException as error:  # SystemExit too
             raise _broken(name, target, f"{type(error).__name__}: {text_of(error)}") from error
+        await_threads()
         if not isinstance(app, typer.Typer):
             raise _broken(name, target, f"it is a {type(app).__name__}, not a typer.Typer")
         return app

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from osiris.cli import failure, terminal
+from osiris.cli.ending import await_threads
 from osiris.cli.garbage import look_while_running
 from osiris.cli.interruption import interruptible
 from osiris.cli.loading import plan_pipeline
@@ -254,6 +255,7 @@ def _run(
     )
     context.bus.subscribe(teller)
     look_while_running()
+    await_threads()
     with terminal.kept_for_result(), teller, redacted_streams():
         result = run_pipeline(backend, planned.manifest, context, adapter_name=adapter, fallbacks=fallbacks)
     session.finish(result)
