@@ -6,7 +6,7 @@ import pytest
 
 from osiris.core.adapter_factory import AdapterFactory
 from osiris.core.driver import Driver, DriverLike, DriverRegistry, DriverSpec
-from osiris.core.errors import DriverError, PluginBrokenError, PluginNotFoundError
+from osiris.core.errors import DriverError, PluginBrokenError, PluginNotFoundError, UsageError
 from osiris.core.execution_adapter import ExecutionAdapter, ExecutionContext, PreparedRun
 from osiris.core.lifecycle import run_pipeline
 
@@ -101,6 +101,27 @@ def test_what_cannot_run_is_refused(source):
     assert "test.bad" not in DriverRegistry.list_drivers()
 
 
+@pytest.mark.parametrize("name", [None, 5, "", " ", "two words", b"test.x"])
+def test_what_no_step_can_name_is_refused(name):
+    with pytest.raises(UsageError, match="cannot be registered") as caught:
+        DriverRegistry.register(name, Shout())
+    assert caught.value.hint
+    assert name not in DriverRegistry.list_drivers()
+
+
+@pytest.mark.parametrize("spec", [{}, {"name": "test.bad"}, 0, DriverSpec(name="test.other", summary="", factory="")])
+def test_a_spec_that_is_not_the_drivers_is_refused(spec):
+    class Spoken(Shout):
+        pass
+
+    with pytest.raises(UsageError, match=r"the spec of driver 'test\.bad'"):
+        DriverRegistry.register("test.bad", Shout(), spec=spec)
+    Spoken.spec = spec
+    with pytest.raises(UsageError, match=r"the spec of driver 'test\.bad'"):
+        DriverRegistry.register("test.bad", Spoken)
+    assert "test.bad" not in DriverRegistry.list_drivers()
+
+
 def test_a_function_that_makes_something_else_is_told(register):
     register("test.bad", lambda: object())
     with pytest.raises(PluginBrokenError, match="no run"):
@@ -160,6 +181,13 @@ def test_what_is_no_adapter_is_refused(source):
     with pytest.raises(PluginBrokenError, match="'bad'"):
         AdapterFactory.register("bad", source)
     assert "bad" not in AdapterFactory.available()
+
+
+@pytest.mark.parametrize("name", [None, 5, "", " "])
+def test_what_no_adapter_can_be_called_is_refused(name):
+    with pytest.raises(UsageError, match="cannot be registered"):
+        AdapterFactory.register(name, CustomAdapter)
+    assert name not in AdapterFactory.available()
 
 
 @pytest.mark.parametrize("ask", [AdapterFactory.create, AdapterFactory.spec])

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from osiris.core.errors import PluginBrokenError
+from osiris.core.errors import PluginBrokenError, UsageError
 from osiris.core.execution_adapter import AdapterSpec, ExecutionAdapter
 
 if TYPE_CHECKING:
@@ -34,8 +34,14 @@ class AdapterFactory:
         """Offer ``adapter`` (a class, or a function that makes one) as ``name``; again replaces.
 
         Raises:
+            UsageError: ``name`` is no text, or empty.
             PluginBrokenError: It cannot be called, or is a class without prepare, execute and collect.
         """
+        named: Any = name
+        if not isinstance(named, str) or not named.strip():
+            raise UsageError(
+                f"an adapter cannot be registered as {named!r}", hint="give it a name, as custom", code="usage.name"
+            )
         given: Any = adapter  # whatever a caller without a type checker hands over
         phases = ("prepare", "execute", "collect")
         made_of_phases = not isinstance(given, type) or all(hasattr(given, phase) for phase in phases)

@@ -23,7 +23,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from osiris.core.errors import DriverError, PluginBrokenError
+from osiris.core.errors import DriverError, PluginBrokenError, UsageError
 from osiris.core.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -234,14 +234,30 @@ class DriverRegistry:
         Registering a name again replaces it.
 
         Raises:
+            UsageError: ``name`` is no name that a step could have as its driver, or ``spec`` is not its DriverSpec.
             PluginBrokenError: It is none of these.
         """
+        given: Any = name  # whatever a caller without a type checker hands over
+        if not isinstance(given, str) or not given or any(character.isspace() for character in given):
+            raise UsageError(
+                f"a driver cannot be registered as {given!r}",
+                hint="give it a name as acme.shout: the family, a dot, and what it does",
+                code="usage.name",
+            )
         if not (isinstance(driver, type) or callable(driver) or hasattr(driver, "run")):
             raise PluginBrokenError(
                 f"driver {name!r} is a {type(driver).__name__} without run()",
                 hint="register an object with run(step_id, config, inputs, ctx), or a class of such objects",
             )
-        known = spec or getattr(driver, "spec", None) or DriverSpec.for_unknown(name, driver)
+        described: Any = spec if spec is not None else getattr(driver, "spec", None)
+        if described is not None and (not isinstance(described, DriverSpec) or described.name != name):
+            found = f"that of {described.name!r}" if isinstance(described, DriverSpec) else type(described).__name__
+            raise UsageError(
+                f"the spec of driver {name!r} is {found}",
+                hint=f"give a DriverSpec(name={name!r}, ...), or leave it out",
+                code="usage.spec",
+            )
+        known = described or DriverSpec.for_unknown(name, driver)
         with cls._lock:
             cls._registered[name] = (driver, known)
 
