@@ -158,5 +158,5 @@ def test_a_thread_that_a_module_begins_at_import_keeps_no_command_from_ending(sh
     shop.write("busy/busy_osiris-1.0.dist-info/entry_points.txt", "[osiris.plugins]\nbusy = busy_osiris\n")
     shop.write("busy/busy_osiris.py", "import threading\nthreading.Thread(target=threading.Event().wait).start()\n")
     shop.env["PYTHONPATH"] += f"{os.pathsep}{shop.folder / 'busy'}"
-    for arguments in (["run"], ["plan"], ["plugins", "list"], ["acme"], ["plan", "nothing.yaml"]):
+    for arguments in (["run"], ["plan"], ["plugins", "check", "busy"], ["acme"], ["plan", "nothing.yaml"]):
         assert shop(*arguments).code in (0, 3)

@@ -13,13 +13,15 @@ __all__ = ["heavy_imports"]
 _PATIENCE = 120.0
 
 _PROGRAM = """
-import importlib, json, sys
+import importlib, json, os, sys
 sys.path[:] = json.loads(sys.argv[2])
 import osiris.core.driver, osiris.core.errors, osiris.core.execution_adapter, osiris.core.hookspecs
 before = set(sys.modules)
 kept, sys.stdout = sys.stdout, sys.stderr
 importlib.import_module(sys.argv[1])
 json.dump(sorted(set(sys.modules) - before), kept)
+kept.flush()
+os._exit(0)  # a thread that the module began is not waited for
 """
 
 
