@@ -39,6 +39,7 @@ def osiris_drivers():
 
     return [
         spec("numbers", "Numbers", config_model="lab.work:NumbersConfig"),
+        spec("tree", "Numbers", config_model="lab.work:Tree"),
         spec("wait", "Wait"),
         spec("fail", "Fail"),
         spec("stubborn", "Stubborn"),
@@ -78,6 +79,11 @@ class NumbersConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
     count: int = Field(description="How many numbers.", ge=0)
     step: int = Field(default=1, description="From one to the next.")
+
+
+class Tree(BaseModel):
+    label: str
+    below: "list[Tree]" = []
 
 
 class Numbers(Driver):

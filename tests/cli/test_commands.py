@@ -146,6 +146,11 @@ def test_drivers_show(lab):
     assert "did you mean 'lab.numbers'?" in missing.err
 
 
+def test_options_of_a_model_that_holds_itself(lab):
+    options = lab("drivers", "show", "lab.tree", "--json").json()["options"]
+    assert [(one["name"], one["type"]) for one in options] == [("label", "text"), ("below", "list of mapping")]
+
+
 def test_connections(lab):
     lab.write("osiris_connections.yaml", CONNECTIONS)
     listed = lab("connections", "list", LAB_PASSWORD="hush-hush")

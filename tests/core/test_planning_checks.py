@@ -13,6 +13,7 @@ from osiris.core.errors import OsirisError, PlanError, PluginBrokenError, Proble
 from osiris.core.manifest import manifest_from_dict, parse_manifest
 from osiris.core.manifest.references import parse
 from osiris.core.planning import make_plan
+from osiris.core.planning.models import check_model
 from osiris.core.planning.secrets import find_secrets
 
 
@@ -120,6 +121,33 @@ def test_configs_that_do_not_fit_their_model(config: str, column: int, message: 
     assert (problem.code, problem.line, problem.column) == ("plan.config", 5, column)
     assert problem.message.startswith(message)
     assert problem.hint == hint
+
+
+class Raising(BaseModel):
+    how: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _raise(cls, value: Any) -> Any:
+        raise {"bug": RuntimeError("a spanner"), "exit": SystemExit(0)}[value["how"]]
+
+
+class Undefined(BaseModel):
+    how: "Nowhere"  # type: ignore[name-defined]  # noqa: F821  # as a forgotten import leaves it
+
+
+@pytest.mark.parametrize(
+    ("model", "how", "said"),
+    [
+        (Raising, "bug", "RuntimeError: a spanner"),
+        (Raising, "exit", "SystemExit"),
+        (Undefined, "x", "not fully defined"),
+    ],
+)
+def test_a_model_that_cannot_check_anything_is_a_broken_plugin(model: type[BaseModel], how: str, said: str) -> None:
+    with pytest.raises(PluginBrokenError, match=said) as broken:
+        check_model(model, {"how": how})
+    assert broken.value.facts["model"].endswith(f":{model.__name__}")
 
 
 def test_all_mistakes_of_a_config_are_reported() -> None:

@@ -18,6 +18,7 @@ from osiris.cli.project import find_project, read_env_file
 from osiris.cli.table import Cell, write_table
 from osiris.cli.terminal import clean, styled, tell, write
 from osiris.core.errors import ConnectionConfigError, ExecutionError, OsirisError, Problem
+from osiris.core.wording import text_of
 
 if TYPE_CHECKING:
     from osiris.core.connections import Connection, Connections
@@ -108,22 +109,20 @@ def _try(connection: Connection, known: Connections, environment: dict[str, str]
     try:
         with terminal.kept_for_result(), redacted_streams():  # a driver may print
             facts = _check(connection, known, environment, project)
-        if not isinstance(facts, Mapping | None):
-            raise TypeError(f"its check() returned a {type(facts).__name__}, not a mapping")
     except OsirisError as error:
         return {"connection": label, "status": "failed", "error": error.to_dict()}
     except (Exception, SystemExit) as error:  # a driver's own: its author forgot to translate it
-        told = ExecutionError(f"{type(error).__name__}: {error}", code="connection.failed")
+        told = ExecutionError(f"{type(error).__name__}: {text_of(error)}", code="connection.failed")
         return {"connection": label, "status": "failed", "error": told.to_dict()}
     return {
         "connection": label,
         "status": "success",
         "latency_ms": round((perf_counter() - begun) * 1000, 3),
-        "facts": dict(facts or {}),
+        "facts": dict(facts),
     }
 
 
-def _check(connection: Connection, known: Connections, environment: dict[str, str], project: Path) -> Any:
+def _check(connection: Connection, known: Connections, environment: dict[str, str], project: Path) -> Mapping[str, Any]:
     """Let a driver of the family open the connection, if it is as a pipeline could use it."""
     from osiris.core.connections import SecretResolver, fill
     from osiris.core.driver import DriverRegistry
@@ -138,9 +137,12 @@ def _check(connection: Connection, known: Connections, environment: dict[str, st
     driver = DriverRegistry.get(spec.name)
     try:
         with TemporaryDirectory(prefix="osiris-check-") as folder:
-            return driver.check({"connection": connection.name}, _context(values, Path(folder), project))
+            facts = driver.check({"connection": connection.name}, _context(values, Path(folder), project))
     finally:
         driver.close()
+    if not isinstance(facts, Mapping | None):
+        raise TypeError(f"its check() returned a {type(facts).__name__}, not a mapping")
+    return facts or {}
 
 
 def _context(values: Any, folder: Path, project: Path) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from osiris.core.driver import DriverSpec
 from osiris.core.errors import PluginBrokenError
+from osiris.core.planning.models import load_model
 from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
 from osiris.core.quick_dataclass import dataclass
+from osiris.core.wording import text_of
 
 __all__ = ["Option", "config_schema", "list_options"]
 
@@ -37,14 +38,13 @@ def config_schema(spec: DriverSpec) -> dict[str, Any] | None:
     """
     if spec.config_model is None:
         return None
-    module, _, name = spec.config_model.partition(":")
+    model = load_model(spec.config_model)
     try:
         with without_pydantic_plugins():
-            model = getattr(import_module(module), name)
             schema: dict[str, Any] = model.model_json_schema()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginBrokenError(
-            f"the config model of driver {spec.name!r} ({spec.config_model}) cannot be used: {error}",
+            f"the config model of driver {spec.name!r} ({spec.config_model}) has no schema: {text_of(error)}",
             hint="run 'osiris plugins list' to see which package offers it",
             plugin=spec.family,
         ) from error
@@ -54,6 +54,8 @@ def config_schema(spec: DriverSpec) -> dict[str, Any] | None:
 def list_options(schema: Mapping[str, Any]) -> list[Option]:
     """The options that a config schema knows, required ones first."""
     definitions = schema.get("$defs", {})
+    if "$ref" in schema:  # of a model that holds itself
+        schema = definitions.get(str(schema["$ref"]).rpartition("/")[2], {})
     required = set(schema.get("required", ()))
     found = [
         Option(

@@ -12,6 +12,7 @@ from osiris.core.engine.report import StepReport
 from osiris.core.engine.settings import EventDoor
 from osiris.core.errors import OsirisError, RunCancelledError, StepError
 from osiris.core.planning import PlannedStep
+from osiris.core.wording import text_of
 
 __all__ = [
     "aborted",
@@ -65,10 +66,7 @@ def attributed(step: PlannedStep, raised: BaseException) -> StepError:
 
 def _said(raised: BaseException) -> str:
     """The exception's words; drivers' exceptions may have none, or a whole file of them."""
-    try:
-        return _shortened(str(raised), _MOST_WORDS)
-    except Exception:
-        return ""
+    return _shortened(text_of(raised), _MOST_WORDS)
 
 
 def _shortened(text: str, most: int) -> str:

@@ -12,6 +12,7 @@ from osiris.core.manifest.report import describe, suggest
 from osiris.core.planning.secrets import find_secrets
 from osiris.core.plugins.quiet_pydantic import without_pydantic_plugins
 from osiris.core.quick_dataclass import dataclass
+from osiris.core.wording import text_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,9 +45,9 @@ def load_model(place: str) -> type[BaseModel]:
     try:
         with without_pydantic_plugins():
             model = getattr(importlib.import_module(module), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginBrokenError(
-            f"the config model {place!r} cannot be imported: {type(error).__name__}: {error}",
+            f"the config model {place!r} cannot be imported: {type(error).__name__}: {text_of(error)}",
             hint="the package that offers this driver is broken: reinstall it, or tell its authors",
             model=place,
         ) from error
@@ -60,6 +61,9 @@ def check_model(model: type[BaseModel], value: Mapping[str, Any]) -> list[Mismat
 
     A boolean is no number, though models that are not strict take it for 0 or 1; a field that is to take both is
     ``bool | int``.
+
+    Raises:
+        PluginBrokenError: The model cannot check anything.
     """
     details = _validate(model, value)
     if _has_boolean(value):
@@ -77,6 +81,13 @@ def _validate(model: type[BaseModel], value: Mapping[str, Any], *, strict: bool 
             model.model_validate(value, strict=strict)
     except ValidationError as error:
         return error.errors(include_url=False)
+    except (Exception, SystemExit) as error:  # of its validators, or because its types are not defined
+        place = f"{model.__module__}:{model.__qualname__}"
+        raise PluginBrokenError(
+            f"the config model {place!r} cannot check options: {type(error).__name__}: {text_of(error)}",
+            hint="tell the authors of the driver; `osiris plugins check` shows more",
+            model=place,
+        ) from error
     return []
 
 
