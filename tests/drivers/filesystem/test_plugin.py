@@ -77,6 +77,8 @@ def test_checking_options_does_not_import_arrow():
         ("csv_extractor", {"path": "x", "types": {}, "dtype": {}}, ""),
         ("csv_extractor", {"path": "x", "limit": -1}, "limit"),
         ("csv_extractor", {"path": [], "limit": 1}, "path"),
+        ("csv_extractor", {"path": "x", "columns": []}, "columns"),
+        ("parquet_writer", {"path": "x", "columns": []}, "columns"),
         ("csv_extractor", {"path": "x", "compression": "zip"}, "compression"),
         ("csv_extractor", {"path": "x", "delimiter": '"'}, ""),
         ("csv_writer", {"path": "x", "write_mode": "replace"}, "write_mode"),

@@ -146,7 +146,7 @@ class _JsonlFiles:
         """Rows without any column cannot be told from no rows."""
         first = self._locations[0].text
         return DriverError(
-            f"{first}: no row has a key, or `columns` chooses none: there is no column that could hold the rows",
+            f"{first}: no row has a key, so that there is no column that could hold the rows",
             hint="say which columns there are, as `types: {name: string}`: each row is one of NULLs then",
             code="filesystem.jsonl_no_keys",
             path=first,

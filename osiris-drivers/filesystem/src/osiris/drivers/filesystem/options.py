@@ -82,6 +82,7 @@ Compression = Annotated[
     BeforeValidator(_no_compression),
 ]
 Names = Annotated[list[str], OneOrMore()]
+Columns = Annotated[list[str], Field(min_length=1), OneOrMore()]
 Paths = Annotated[list[str], Field(min_length=1), OneOrMore()]
 Types = Annotated[dict[str, str] | str | None, AfterValidator(_known_types)]
 
@@ -107,7 +108,7 @@ class ReadingOptions(Options):
 
     path: Paths = Field(description=_READ_PATH_TEXT)
     connection: str | None = Field(None, description=_CONNECTION_TEXT)
-    columns: Names | None = Field(None, description="The columns to read, in this order; all when not given.")
+    columns: Columns | None = Field(None, description="The columns to read, in this order; all when not given.")
     limit: int | None = Field(None, ge=0, description="Read at most so many rows.")
 
 
@@ -118,4 +119,4 @@ class WritingOptions(Options):
     connection: str | None = Field(None, description=_CONNECTION_TEXT)
     write_mode: Literal["overwrite", "append", "fail"] = Field("overwrite", description=_WRITE_MODE_TEXT)
     create_dirs: bool = Field(True, description="Make the folders above the file where they are missing.")
-    columns: Names | None = Field(None, description="The columns to write, in this order; all when not given.")
+    columns: Columns | None = Field(None, description="The columns to write, in this order; all when not given.")
