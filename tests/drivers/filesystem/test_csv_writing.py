@@ -57,9 +57,10 @@ def test_binary_as_base64(step):
     assert step.write("csv", table, "out.csv", binary="base64").read_text() == "b\nAP8=\n"
 
 
-def test_no_columns(step):
-    table = pa.table({})
-    assert step.write("csv", table, "out.csv").read_text() == "\n"
+def test_no_columns_make_an_empty_file_and_take_no_rows(step, raises):
+    assert step.write("csv", pa.table({}), "out.csv").read_bytes() == b""
+    rows = pa.RecordBatch.from_struct_array(pa.array([{}, {}], pa.struct([])))
+    raises("filesystem.csv_no_columns", step.write, "csv", rows, "out.csv")
 
 
 def test_batches_with_and_without_quotes(step):

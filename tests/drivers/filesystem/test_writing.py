@@ -358,12 +358,6 @@ def test_no_permission_to_write(what, kind):
         shutil.rmtree(folder)
 
 
-def test_no_columns_make_an_empty_csv_and_no_rows(step, raises):
-    assert step.write("csv", pa.table({}), "out.csv").read_bytes() == b""
-    rows = pa.RecordBatch.from_struct_array(pa.array([{}, {}], pa.struct([])))
-    raises("filesystem.csv_no_columns", step.write, "csv", rows, "out.csv")
-
-
 def test_a_pipe_by_its_name_in_dev(tmp_path):
     script = """
 import sys
