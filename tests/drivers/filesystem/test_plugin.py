@@ -12,7 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from osiris.core.driver import Driver
-from osiris.drivers.filesystem.plugin import osiris_drivers
+from osiris.core.manifest import manifest_from_dict
+from osiris.core.planning import make_plan
+from osiris.drivers.filesystem.plugin import osiris_check_plan, osiris_drivers
 
 SPECS = {spec.name: spec for spec in osiris_drivers()}
 
@@ -144,3 +146,32 @@ def test_a_connection_is_tested_by_listing_its_folder(step, raises, name):
     raises("filesystem.not_a_directory", driver.check, {}, step)
     step.connection = {"base_dir": "memory://tested"}
     raises("filesystem.not_found", driver.check, {}, step)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "needs", "warned"),
+    [
+        ({"path": "out/x.csv"}, {"path": "./out//x.csv"}, [], True),
+        ({"path": "x.csv"}, {"path": "x.csv"}, ["one"], True),
+        ({"path": "x.csv"}, {"path": "x.csv", "write_mode": "append"}, [], True),
+        ({"path": "x.csv", "write_mode": "append"}, {"path": "x.csv"}, ["one"], True),
+        ({"path": "memory://b/x.csv"}, {"path": "memory://b/x.csv"}, [], True),
+        ({"path": "x.csv"}, {"path": "x.csv", "write_mode": "append"}, ["one"], False),
+        ({"path": "x.csv", "write_mode": "append"}, {"path": "x.csv", "write_mode": "append"}, [], False),
+        ({"path": "x.csv"}, {"path": "y.csv"}, [], False),
+        ({"path": "x.csv", "connection": "@filesystem.a"}, {"path": "x.csv", "connection": "@filesystem.b"}, [], False),
+    ],
+)
+def test_two_steps_that_write_one_file_are_told(one, other, needs, warned):
+    steps = [
+        {"id": "other", "driver": "filesystem.csv_writer", "config": other, "inputs": {"df": "${rows.df}"}},
+        {"id": "one", "driver": "filesystem.csv_writer", "config": one, "inputs": {"df": "${rows.df}"}},
+        {"id": "rows", "driver": "filesystem.csv_extractor", "config": {"path": "in.csv"}},
+    ]
+    steps[0]["needs"] = needs
+    manifest = manifest_from_dict({"version": "1.0.0", "name": "p", "steps": steps})
+    warnings = make_plan(manifest, checks=[osiris_check_plan]).warnings
+    assert [(warning.code, warning.severity) for warning in warnings] == [
+        ("filesystem.same_target", "warning")
+    ] * warned
+    assert all(re.fullmatch(r"steps\[[01]\]\.config\.path", warning.path) for warning in warnings)
