@@ -161,8 +161,6 @@ def assert_broken(ended):
         ("validated", ["run"]),
         ("works", ["drivers", "show", "leaver.at_import"]),
         ("works", ["drivers", "show", "leaver.schema"]),
-        ("works", ["schema"]),
-        ("works", ["connections", "test", "@leaver.main"]),
         ("works", ["left"]),
     ],
 )
@@ -175,7 +173,18 @@ def test_it_is_an_error_as_json(leaver):
     leaver.pipeline({"id": "a", "driver": "leaver.validated"})
     ended = leaver("run", "--json")
     assert (ended.code, ended.json()["error"]["code"]) == (4, "plugin.broken")
-    assert "work.py:" in ended.json()["error"]["facts"]["place"]
+    assert ended.json()["error"]["facts"]["model"] == "leaver.work:Validated"
+
+
+def test_the_schema_of_all_others_is_given(leaver):
+    ended = leaver("schema")
+    assert ended.code == 0
+    assert "leaver.schema" in json.dumps(ended.json())
+
+
+def test_a_connection_whose_check_leaves_has_failed(leaver):
+    ended = leaver("connections", "test", "@leaver.main")
+    assert (ended.code, ended.out) == (5, "@leaver.main: failed: SystemExit: 0\n")
 
 
 def test_a_check_looks_at_all_of_it(leaver):

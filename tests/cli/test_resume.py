@@ -160,7 +160,10 @@ PROJECT_FILES = {
     "adapters: {defualt: local}": (":1:12: error: unknown option 'defualt'", "did you mean default?"),
     "{": (":1:", "error: "),
     "- 1": (":1:1: error: the file holds a list; it must be a mapping", "known in it: adapters"),
-    "adapters:\n  fallback: local": (":2:13: error: fallback: should be a valid list, but is a text", "known in it"),
+    "adapters:\n  fallback: local": (
+        ":2:13: error: fallback: should be a valid list, but is a text",
+        "put it in brackets",
+    ),
     "adapters: {default: local}\nadapters: {}": (":2:1: error: key 'adapters' is already set in line 1", ""),
     "adapters: {default: local, default: mars}": (":1:28: error: key 'default' is already set in line 1", ""),
 }

@@ -43,8 +43,9 @@ def config_schema(spec: DriverSpec) -> dict[str, Any] | None:
         with without_pydantic_plugins():
             schema: dict[str, Any] = model.model_json_schema()
     except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {text_of(error)}"
         raise PluginBrokenError(
-            f"the config model of driver {spec.name!r} ({spec.config_model}) has no schema: {text_of(error)}",
+            f"the config model of driver {spec.name!r} ({spec.config_model}) has no schema: {said}",
             hint="run 'osiris plugins list' to see which package offers it",
             plugin=spec.family,
         ) from error
