@@ -8,7 +8,7 @@ from benchmarks.harness import Benchmark, Row, alternate, osiris, python, run, s
 from benchmarks.orders import make_orders
 
 BUDGETS = {200_000: None, 2_000_000: 1.8, 20_000_000: 1.2}
-ROUNDS = {200_000: 7, 2_000_000: 5, 20_000_000: 3}
+ROUNDS = {200_000: 7, 2_000_000: 5, 20_000_000: 5}
 
 QUERY = """\
 select country, channel, strftime(ordered_at, '%Y-%m') as month, count(*) as orders,
