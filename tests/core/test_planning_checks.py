@@ -108,6 +108,7 @@ ASK = "'osiris drivers show x.y' tells what may stand there"
             "write a number, as 100",
         ),
         ("{path: [a]}", 18, "x.y: path: should be a valid string, but is a list", "write one text, without brackets"),
+        ("{path: {a: '${SECRET}'}}", 18, "x.y: path: should be a valid string, but is a mapping", ASK),
         ("{path: a, columns: 5}", 30, "x.y: columns: should be a valid string", "put it in quotes"),
         ("{path: a, columns: [b, 5]}", 34, "x.y: columns: should be a valid string", "put it in quotes"),
         ("{path: a, options: {widht: 5}}", 31, "x.y: unknown option 'widht'", "did you mean width?"),

@@ -6,6 +6,7 @@ import sys
 
 from osiris.core.errors import StepError
 from osiris.core.planning import PlannedStep
+from osiris.core.planning.models import in_our_words
 
 __all__ = ["config_error"]
 
@@ -19,15 +20,10 @@ def config_error(step: PlannedStep, raised: BaseException) -> StepError | None:
     if raised.title != model:  # about data or something else of the driver's own
         return None
     found = raised.errors(include_url=False, include_input=False, include_context=False)
-    told = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {_worded(detail['msg'])}" for detail in found)
+    told = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {in_our_words(detail['msg'])}" for detail in found)
     return StepError(
         f"step {step.id!r} ({step.driver}) was given options that it does not take: {told}",
         hint=f"look at the variables they come from, and at `osiris drivers show {step.driver}`",
         code="step.config",
         options=[str(detail["loc"][0]) for detail in found if detail["loc"]],
     )
-
-
-def _worded(message: str) -> str:
-    message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return message[:1].lower() + message[1:]

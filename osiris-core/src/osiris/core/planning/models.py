@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
-__all__ = ["Mismatch", "check_model", "load_model"]
+__all__ = ["Mismatch", "check_model", "in_our_words", "load_model"]
 
 Path = tuple[str | int, ...]
 
@@ -73,12 +73,15 @@ def check_model(model: type[BaseModel], value: Mapping[str, Any]) -> list[Mismat
     return list(_collect(model, value, details))
 
 
-def _validate(model: type[BaseModel], value: Mapping[str, Any], *, strict: bool | None = None) -> list[ErrorDetails]:
+def _validate(model: type[BaseModel], value: Mapping[str, Any], *, strict: bool = False) -> list[ErrorDetails]:
     from pydantic import ValidationError
 
     try:
         with without_pydantic_plugins():
-            model.model_validate(value, strict=strict)
+            if strict:
+                model.model_validate(value, strict=True)
+            else:  # as a driver calls it: a model may have a method of its own in its place
+                model.model_validate(value)
     except ValidationError as error:
         return error.errors(include_url=False)
     except (Exception, SystemExit) as error:  # of its validators, or because its types are not defined
@@ -105,7 +108,7 @@ def _collect(model: type[BaseModel], value: Mapping[str, Any], details: list[Err
             yield _unknown(model, path)
         elif detail["type"] == "missing":
             yield Mismatch(path=path, message=f"option {str(detail['loc'][-1])!r} is missing", hint="add it")
-        elif not (has_secret(found) if path else has_param(found)):
+        elif not (_hangs_on_secret(detail, found) if path else has_param(found)):
             mismatch = Mismatch(path=path, message=_in_words(detail, path, found), hint=_hint(detail, found))
             unfit.setdefault(path, []).append(mismatch)
     for path, mismatches in unfit.items():
@@ -137,11 +140,25 @@ def _unknown(model: type[BaseModel], path: Path) -> Mismatch:
     return Mismatch(path=path, message=f"unknown option {name!r}", hint=hint, at_key=True)
 
 
+def _hangs_on_secret(detail: ErrorDetails, found: Any) -> bool:
+    """Whether the value may fit once it is known; a mapping is no text, whatever the secrets in it are."""
+    return has_secret(found) and (isinstance(found, str) or not detail["type"].endswith("_type"))
+
+
+def in_our_words(message: str) -> str:
+    """Pydantic's message, to stand behind the name of an option."""
+    text = _without_kind(message)
+    return text[:1].lower() + text[1:]
+
+
+def _without_kind(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
 def _in_words(detail: ErrorDetails, path: Path, found: Any) -> str:
-    text = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if detail["type"] in ("value_error", "assertion_error"):
-        return text
-    text = text[0].lower() + text[1:]
+        return _without_kind(detail["msg"])
+    text = in_our_words(detail["msg"])
     name = next((part for part in reversed(path) if isinstance(part, str)), None)
     text = text.removeprefix("input ")
     shown = "a secret in clear" if any(find_secrets({str(name): found})) else describe(found)
