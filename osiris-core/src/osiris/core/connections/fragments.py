@@ -75,7 +75,7 @@ class Fragments:
             at + _SHORTEST
             for secret in self._secrets
             for at in _places(secret, last)
-            if at + _SHORTEST <= start - first and text.endswith(secret[: at + _SHORTEST], first, start)
+            if text.endswith(secret[: at + _SHORTEST], first, start)
         )
         return max(lengths, default=0)
 
