@@ -141,7 +141,11 @@ def _check(connection: Connection, known: Connections, environment: dict[str, st
     finally:
         driver.close()
     if not isinstance(facts, Mapping | None):
-        raise TypeError(f"its check() returned a {type(facts).__name__}, not a mapping")
+        raise ExecutionError(
+            f"check() of {spec.name} returned a {type(facts).__name__}, not a mapping",
+            hint="tell the authors of the driver",
+            code="connection.bad_check",
+        )
     return facts or {}
 
 
