@@ -147,10 +147,7 @@ def test_a_provider_that_is_busy_is_asked_again(status: int, cloud: E2BServer, r
     assert (project / "out" / "sums.csv").read_text().count("\n") == 8
 
 
-def test_a_provider_that_stays_busy_is_an_error_that_may_pass(
-    cloud: E2BServer, run: InSandbox, monkeypatch: Any
-) -> None:
-    monkeypatch.setattr("osiris.remote.e2b.failure._PAUSES", (0.0,))
+def test_a_provider_that_stays_busy_is_an_error_that_may_pass(cloud: E2BServer, run: InSandbox) -> None:
     cloud.faults.respond("sandbox.create", 429, times=None, retry_after=0.01)
     result, context = run("csv-sql-csv")
     assert isinstance(result.error, UnreachableError)
@@ -193,8 +190,7 @@ def test_what_the_account_or_the_disk_does_not_give(
     assert "execute_start" not in names(context)
 
 
-def test_nobody_there(run: InSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osiris.remote.e2b.failure._SECONDS", 0.0)
+def test_nobody_there(run: InSandbox) -> None:
     result, _ = run("csv-sql-csv", api_url="http://127.0.0.1:9", sandbox_url="http://127.0.0.1:9")
     assert isinstance(result.error, UnreachableError)
     assert result.error.code == "e2b.unreachable"
